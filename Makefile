@@ -1,0 +1,44 @@
+# `make demo` and `make test` do all their set-up themselves; they need Python 3.11 or later, and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format e2e lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/installed: pyproject.toml requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "signup-sync needs Python 3.11 or later; choose one with: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@echo "Setting up $(VENV) (once, about a minute) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/installed ## See the whole system work on embedded parts (KEEP=1 leaves it running)
+	@$(BIN)/python -m tests.demo $(if $(KEEP),--keep)
+
+test: $(VENV)/installed ## Run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/installed ## Check format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed ## Rewrite the code in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+e2e: $(VENV)/installed ## Real sign-ups through cognito-local and fauxqs (needs Node.js 22 or later)
+	tests/e2e/install-node-parts
+	$(BIN)/python -m pytest -m node tests/e2e $(ARGS)
+
+lock: $(VENV)/installed ## Pin the newest versions of all dependencies, with hashes
+	requirements/lock
+
+clean: ## Remove what was installed or generated
+	rm -rf $(VENV) .e2e .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
