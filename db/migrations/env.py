@@ -1,0 +1,7 @@
+"""Run by Alembic for each command, on the connection that `db.migrations` opened."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"])
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,108 @@
+"""The way to the database: pooled connections, transactions with limits, and a probe that says whether it can be used.
+
+A `Database` is *open* from `open()` to `close()`. In between it can be `reset()`: after an outage the pool's
+connections are dead and its own attempts to reconnect may be minutes apart, so it is replaced whole.
+
+Nothing here depends on a session: no prepared statements, no `SET`, no temporary tables. It works through PgBouncer
+and RDS Proxy in transaction mode (PgBouncer documentation, "SQL feature map for pooling modes").
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
+
+from db.statements import statement
+
+Connection = psycopg.Connection[TupleRow]
+
+ACQUIRE_TIMEOUT = 3.0  # seconds to wait for a connection before the database counts as away
+
+# What a database URL need not say; what it does say wins. They bound the time in which a network that swallows
+# everything is noticed (PostgreSQL documentation, 34.1.2 "Parameter Key Words").
+_CONNECTION_DEFAULTS = {
+    "application_name": "signup-sync",
+    "connect_timeout": "5",  # seconds
+    "keepalives_idle": "10",  # seconds
+    "keepalives_interval": "5",  # seconds
+    "keepalives_count": "2",
+    "tcp_user_timeout": "15000",  # milliseconds
+}
+
+
+class DatabaseReadOnly(psycopg.OperationalError):
+    """The server answers but takes no writes: a standby, or a failover that is under way."""
+
+    sqlstate = "25006"  # read_only_sql_transaction
+
+
+class Database:
+    """Connections to one database, at most `max_connections` of them and one more for the probe.
+
+    `statement_timeout_ms` and `lock_timeout_ms` bound each statement of a transaction, in milliseconds.
+    """
+
+    def __init__(self, url: str, *, max_connections: int, statement_timeout_ms: int, lock_timeout_ms: int) -> None:
+        self._conninfo = make_conninfo("", **{**_CONNECTION_DEFAULTS, **conninfo_to_dict(url)})
+        self._max_connections = max_connections
+        self._limits = {"statement_timeout_ms": statement_timeout_ms, "lock_timeout_ms": lock_timeout_ms}
+        self._pool = self._new_pool()
+
+    def open(self) -> None:
+        """Start connecting, in the background; it does not matter whether the database is there yet."""
+        self._pool.open(wait=False)
+
+    def close(self) -> None:
+        """Close all connections that are not in use, and those in use when they come back."""
+        self._pool.close()
+
+    def reset(self) -> None:
+        """Replace the pool by a new one whose connections are all fresh."""
+        stale, self._pool = self._pool, self._new_pool()
+        self._pool.open(wait=False)
+        stale.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection in a transaction (READ COMMITTED) that commits at the end, or rolls back if it is left by an
+        exception.
+
+        Raises `psycopg.Error`, of which `psycopg_pool.PoolTimeout` says that no connection could be had.
+        """
+        with self._pool.connection() as connection:
+            connection.execute(statement("set_limits"), self._limits)
+            yield connection
+
+    def probe(self) -> None:
+        """Find out whether rows can be written now, without writing any.
+
+        On a connection of its own, so that the error is the connection's and not the pool's. Raises `psycopg.Error`
+        if not: unreachable, read-only, not migrated, no privilege, or a lock that keeps writers out.
+        """
+        with psycopg.connect(self._conninfo, prepare_threshold=None) as connection:
+            connection.execute(statement("set_limits"), self._limits)
+            row = connection.execute(statement("is_read_only")).fetchone()
+            if row is None or row[0]:
+                raise DatabaseReadOnly("the server is read-only")
+            connection.execute(statement("lock_tables"))
+            connection.rollback()
+
+    def _new_pool(self) -> ConnectionPool[Connection]:
+        return ConnectionPool(
+            self._conninfo,
+            kwargs={"prepare_threshold": None},
+            min_size=1,
+            max_size=self._max_connections,
+            timeout=ACQUIRE_TIMEOUT,
+            configure=_configure,
+            check=ConnectionPool.check_connection,
+            open=False,
+        )
+
+
+def _configure(connection: Connection) -> None:
+    # What the statements are written for, whatever the server's default.
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED

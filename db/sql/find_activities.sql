@@ -1,0 +1,3 @@
+SELECT uuid
+FROM activities
+WHERE uuid = ANY(%(uuids)s::uuid[])

@@ -1,0 +1,13 @@
+"""The statements, each in a file of its own in `db/sql`."""
+
+from functools import cache
+from pathlib import Path
+from typing import LiteralString
+
+_FOLDER = Path(__file__).parent / "sql"
+
+
+@cache
+def statement(name: str) -> LiteralString:
+    """The text of `db/sql/<name>.sql`, with psycopg's named placeholders."""
+    return (_FOLDER / f"{name}.sql").read_text(encoding="utf-8")

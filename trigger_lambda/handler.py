@@ -1,0 +1,136 @@
+"""Cognito's PostConfirmation trigger: pushes who has signed up to the events queue, and lets them in whatever happens.
+
+Settings, from the environment:
+
+- `QUEUE_URL`: the events queue.
+- `ON_ENQUEUE_FAILURE`: `return` (the default) gives the event back to Cognito all the same, since the user is confirmed
+  already and could not repair the error they would be shown; reconciliation finds them later. `raise` shows it to them.
+
+Cognito waits 5 seconds for the answer (Amazon Cognito Developer Guide, "Customizing user pool workflows with Lambda
+triggers", "Important considerations"); this takes 4 at most.
+"""
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+CONNECT_TIMEOUT = 1.0  # seconds
+READ_TIMEOUT = 1.0  # seconds
+MAX_ATTEMPTS = 3
+MAX_TOTAL = 4.0  # seconds
+PAUSE = 0.1  # seconds between two attempts
+
+HANDLE_MAX_LENGTH = 64  # characters
+DISPLAY_NAME_MAX_LENGTH = 200  # characters
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+# What neither Postgres nor UTF-8 can hold.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class QueueUrlNotSet(Exception):
+    """The function was deployed without its setting `QUEUE_URL`."""
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 (Lambda passes both)
+    """Enqueue `user.signed_up.v1` for a confirmed sign-up; return the event as it came, for every source."""
+    if event.get("triggerSource") == "PostConfirmation_ConfirmSignUp":
+        try:
+            _send(json.dumps(_message(event)))
+        except Exception as error:  # whatever it is, the user is confirmed and must not be shown it
+            _log_failure(event, error)
+            if os.environ.get("ON_ENQUEUE_FAILURE") == "raise":
+                raise
+    return event
+
+
+def _message(event: dict[str, Any]) -> dict[str, Any]:
+    attributes = event["request"]["userAttributes"]
+    sub = attributes["sub"]
+    handle = _handle(event, attributes, sub)
+    return {
+        "specversion": "1.0",
+        "id": sub,
+        "source": f"/cognito/{event['userPoolId']}",
+        "type": "user.signed_up.v1",
+        "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "data": {
+            "cognito_user_id": sub,
+            "email": _clean(attributes.get("email")) or None,
+            "display_name": _display_name(attributes) or handle,
+            "handle": handle,
+        },
+    }
+
+
+def _handle(event: dict[str, Any], attributes: dict[str, Any], sub: str) -> str:
+    user_name = _clean(event.get("userName"))
+    candidates = [attributes.get("preferred_username"), "" if _UUID.fullmatch(user_name) else user_name]
+    return _first_public("-".join(_clean(text).split())[:HANDLE_MAX_LENGTH] for text in candidates) or f"user-{sub[:8]}"
+
+
+def _display_name(attributes: dict[str, Any]) -> str:
+    given_and_family = f"{_clean(attributes.get('given_name'))} {_clean(attributes.get('family_name'))}"
+    candidates = [attributes.get("name"), given_and_family]
+    return _first_public(_clean(text)[:DISPLAY_NAME_MAX_LENGTH] for text in candidates)
+
+
+def _first_public(candidates: Iterable[str]) -> str:
+    """The first that says anything and gives no e-mail address away: handles and display names are public."""
+    return next((text for text in candidates if text and not _EMAIL.search(text)), "")
+
+
+def _clean(text: object) -> str:
+    return _UNSTORABLE.sub("", text).strip() if isinstance(text, str) else ""
+
+
+def _send(body: str) -> None:
+    """Send one message; at most three attempts, and none that could still run when the time is over."""
+    queue_url = os.environ.get("QUEUE_URL")
+    if not queue_url:
+        raise QueueUrlNotSet
+    last_start = time.monotonic() + MAX_TOTAL - CONNECT_TIMEOUT - READ_TIMEOUT
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        try:
+            _sqs().send_message(QueueUrl=queue_url, MessageBody=body)
+        except Exception:
+            if attempt == MAX_ATTEMPTS or time.monotonic() + PAUSE > last_start:
+                raise
+            time.sleep(PAUSE)
+        else:
+            return
+
+
+@cache
+def _sqs() -> Any:
+    """The client, made at the first use and kept for the container's life."""
+    # The attempts are counted here and not by botocore, which does not know of the time that is left for all of them.
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        retries={"mode": "standard", "total_max_attempts": 1},
+    )
+    return boto3.client("sqs", config=config)
+
+
+def _log_failure(event: dict[str, Any], error: Exception) -> None:
+    """One JSON line, of which an alarm counts the `enqueue_failed`. The exception's text may quote the event."""
+    attributes = (event.get("request") or {}).get("userAttributes") or {}
+    line = {
+        "level": "error",
+        "event": "enqueue_failed",
+        "sub": attributes.get("sub"),
+        "user_pool_id": event.get("userPoolId"),
+        "error": type(error).__name__,
+        "code": getattr(error, "response", {}).get("Error", {}).get("Code"),  # AWS's word for it, if it is AWS's error
+    }
+    print(json.dumps(line), flush=True)  # noqa: T201 (Lambda's standard output is its log)
