@@ -1,0 +1,64 @@
+"""The servers that tests run against: a Postgres and an SQS for the session, a database and a pair of queues each."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from tests.support.postgres import Postgres
+from tests.support.sqs import Queues, SqsServer, create_queues
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The session's Postgres. A test that stops it, or changes its settings, uses `own_postgres`."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A Postgres, started, that the test may do anything to."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: Postgres) -> str:
+    """The name of a database that has been migrated, to make copies of."""
+    from db.migrations import migrate  # only tests that want a database need it
+
+    name = "migrated"
+    migrate(postgres.create_database(name))
+    return name
+
+
+@pytest.fixture
+def database_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
+    """A fresh database with the tables in it."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield postgres.create_database(name, template=migrated_template)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def empty_database_url(postgres: Postgres) -> Iterator[str]:
+    """A fresh database that has not been migrated."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield postgres.create_database(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def sqs_server() -> Iterator[SqsServer]:
+    """The session's SQS."""
+    with SqsServer() as server:
+        yield server
+
+
+@pytest.fixture
+def queues(sqs_server: SqsServer) -> Iterator[Queues]:
+    """A fresh pair of queues: visibility timeout 30 seconds, 5 receives."""
+    with closing(create_queues(sqs_server.endpoint_url)) as pair:
+        yield pair

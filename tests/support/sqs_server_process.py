@@ -1,0 +1,57 @@
+"""moto's SQS server as a process of its own: prints its port, and runs until standard input ends.
+
+    python -m tests.support.sqs_server_process
+
+A parent that holds the other end of standard input takes this process with it, however it ends.
+"""
+
+import socket
+import sys
+import threading
+import time
+
+from flask import request
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.sqs.models import Queue
+from werkzeug.serving import make_server
+
+from tests.support.listener import has_hung_up
+
+POLLING_INTERVAL = 0.05  # seconds
+
+
+class QuietRequestHandler(MotoRequestHandler):
+    """Handles requests without a line of log for each."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
+def wait_for_messages(queue: Queue, timeout: int) -> None:
+    """Wait up to `timeout` seconds for a visible message, as long as the caller of ReceiveMessage is there.
+
+    moto goes on waiting for a caller who is gone, and then hands it messages: every worker that a test kills would
+    put the next messages out of sight for a visibility timeout. It also does not notice a message that becomes
+    visible again before its waiting time (a second) is over.
+    """
+    connection: socket.socket = request.environ["werkzeug.socket"]
+    deadline = time.monotonic() + timeout
+    while not queue.messages and time.monotonic() < deadline:
+        if has_hung_up(connection):
+            raise ConnectionAbortedError("the caller of ReceiveMessage has hung up")
+        time.sleep(POLLING_INTERVAL)
+
+
+def main() -> None:
+    """Serve on a free port of 127.0.0.1."""
+    Queue.wait_for_messages = wait_for_messages  # type: ignore[method-assign, assignment]
+    application = DomainDispatcherApplication(create_backend_app)
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietRequestHandler)
+    sys.stdout.write(f"{server.port}\n")
+    sys.stdout.flush()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

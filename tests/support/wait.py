@@ -1,0 +1,25 @@
+"""Waiting for what another thread or process is about to do."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+POLLING_INTERVAL = 0.02  # seconds
+
+
+def wait_until(condition: Callable[[], T], timeout: float, message: str) -> T:
+    """Call `condition` until what it returns is true, and return that.
+
+    `timeout` is in seconds; after it the test fails with `message`. The condition is tried at least twice, the last
+    time after the deadline, so that a machine that stood still does not fail a test.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        last_try = time.monotonic() >= deadline
+        if result := condition():
+            return result
+        if last_try:
+            raise AssertionError(f"{message} (waited {timeout:g} s)")
+        time.sleep(POLLING_INTERVAL)
