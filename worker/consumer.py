@@ -1,0 +1,159 @@
+"""The worker: from the queue to the tables, until it is told to stop.
+
+The way of a message: `receiver` → `inbox` → `writer` → `acknowledger`. Beside it stand `in_flight` (what is held),
+`leases` (keeps it ours) and `outage` (the gate that is shut while the database is away). Each runs in threads of its
+own, so that receiving, writing and acknowledging overlap. A thread that dies takes the process with it: what it held
+becomes visible again, and whoever runs the worker starts it anew.
+
+Stopping: no new receive; what no writer has begun is released, what is begun is committed; then SQS is told. A receive
+that is under way ends by itself first (see `Receivers.stop`), which on a quiet queue takes as long as it waits for
+messages. All of it has `STOP_TIMEOUT`; then the rest is left to SQS.
+"""
+
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+import structlog
+
+from db.pool import Database
+from worker.acknowledger import Acknowledger
+from worker.in_flight import InFlight
+from worker.inbox import Inbox
+from worker.leases import LeaseKeeper
+from worker.outage import DatabaseGate
+from worker.receiver import Receivers
+from worker.settings import InvalidSettings, WorkerSettings
+from worker.sqs import Queue, QueueAttributes, connect
+from worker.writer import Writer
+
+STOP_TIMEOUT = 24.0  # seconds; the design promises 25, ECS kills after 30 by default
+ACKNOWLEDGE_TIME = 2.0  # seconds of it that are kept for telling SQS
+CALLS_AT_ONCE = 12  # of the acknowledger and the lease keeper
+
+log = structlog.get_logger()
+
+
+class Consumer:
+    """One worker. Raises `InvalidSettings` or `SqsError` if the queues are not what it needs."""
+
+    def __init__(self, settings: WorkerSettings, *, until_empty: bool = False) -> None:
+        receiving = connect(wait_seconds=settings.receive_wait_seconds, connections=settings.receivers, attempts=1)
+        events = Queue(settings.queue_url, connect(connections=CALLS_AT_ONCE))
+        dead_letters = Queue(settings.dlq_url, connect())
+        attributes = events.describe()
+        _check(settings, attributes, dead_letters.describe())
+        self._visibility_timeout = settings.visibility_timeout_seconds or attributes.visibility_timeout
+        self._max_attempts = _max_attempts(settings, attributes)
+        self._settings = settings
+        # A queue and not an Event: its `put` may be called from a signal handler (Python documentation, "queue",
+        # SimpleQueue.put), where setting an Event that the same thread is about to wait for would be a deadlock.
+        self._stop: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._failed = False
+
+        self._database = Database(
+            settings.database_url,
+            max_connections=settings.writers,
+            statement_timeout_ms=settings.statement_timeout_ms,
+            lock_timeout_ms=settings.lock_timeout_ms,
+        )
+        self._gate = DatabaseGate(self._database)
+        self._in_flight = InFlight(settings.max_in_flight, self._visibility_timeout)
+        self._inbox = Inbox(settings.batch_size, settings.max_linger_ms / 1000)
+        self._receivers = Receivers(
+            Queue(settings.queue_url, receiving),
+            self._gate,
+            self._in_flight,
+            self._inbox,
+            wait_seconds=settings.receive_wait_seconds,
+            visibility_timeout=self._visibility_timeout,
+            on_empty=self.stop if until_empty else None,
+        )
+        self._acknowledger = Acknowledger(
+            events, dead_letters, self._in_flight, self._max_attempts, self._receivers.wait_until_none_open
+        )
+        self._writer = Writer(
+            self._database, self._gate, self._inbox, self._in_flight, self._acknowledger, self._max_attempts
+        )
+        self._leases = LeaseKeeper(events, self._in_flight, self._visibility_timeout)
+
+    def stop(self) -> None:
+        """Ask `run` to return. May be called from a signal handler."""
+        self._stop.put(None)
+
+    def run(self) -> bool:
+        """Work until stopped, or until the queue is empty; False says that a part has failed."""
+        self._database.open()
+        receivers, writers = self._start()
+        log.info("started", max_attempts=self._max_attempts, visibility_timeout_seconds=self._visibility_timeout)
+        self._stop.get()
+        log.info("stopping")
+        clean = self._wind_down(receivers, writers, time.monotonic() + STOP_TIMEOUT)
+        log.info("stopped", clean=clean)
+        return not self._failed
+
+    def _start(self) -> tuple[list[threading.Thread], list[threading.Thread]]:
+        for lane in self._acknowledger.lanes:
+            self._thread(lane.name, lane.run)
+        self._thread("leases", self._leases.run)
+        self._thread("gate", self._gate.run)
+        writers = [self._thread(f"writer-{n}", self._writer.run) for n in range(self._settings.writers)]
+        receivers = [self._thread(f"receiver-{n}", self._receivers.run, n) for n in range(self._settings.receivers)]
+        return receivers, writers
+
+    def _wind_down(self, receivers: list[threading.Thread], writers: list[threading.Thread], deadline: float) -> bool:
+        """Stop everything in the order in which messages flow; whether all was finished by the deadline."""
+        if self._failed:
+            return False
+        acknowledged_from = deadline - ACKNOWLEDGE_TIME
+        self._receivers.stop()
+        self._gate.stop()
+        self._acknowledger.release(self._inbox.close())
+        _join(writers, acknowledged_from)
+        _join(receivers, acknowledged_from)
+        self._acknowledger.release(self._inbox.close())  # what the last receive brought
+        clean = self._acknowledger.close(deadline)
+        self._leases.stop()
+        self._database.close()
+        return clean and not any(thread.is_alive() for thread in (*writers, *receivers))
+
+    def _thread(self, name: str, run: Callable[..., None], *args: object) -> threading.Thread:
+        # Daemons: when the time is up, the process ends whatever they are doing.
+        thread = threading.Thread(target=self._guarded, args=(name, run, *args), name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _guarded(self, name: str, run: Callable[..., None], *args: object) -> None:
+        try:
+            run(*args)
+        except BaseException as error:  # noqa: BLE001 (whatever it is, nobody else would hear of it)
+            # Where, and not what it said: that could be anybody's data.
+            log.critical(
+                "crashed", thread=name, error=type(error).__name__, stack=traceback.format_tb(error.__traceback__)
+            )
+            self._failed = True
+            self._stop.put(None)
+
+
+def _check(settings: WorkerSettings, events: QueueAttributes, dead_letters: QueueAttributes) -> None:
+    if events.max_receive_count is None and settings.max_attempts is None:
+        raise InvalidSettings(
+            "the queue of QUEUE_URL has no redrive policy: give it one (maxReceiveCount and the dead-letter queue), "
+            "or set MAX_ATTEMPTS"
+        )
+    if dead_letters.arn == events.arn:
+        raise InvalidSettings("QUEUE_URL and DLQ_URL are the same queue")
+    if events.dead_letter_arn not in (None, dead_letters.arn):
+        log.warning("redrive_elsewhere", redrive_target=events.dead_letter_arn, dlq=dead_letters.arn)
+
+
+def _max_attempts(settings: WorkerSettings, events: QueueAttributes) -> int:
+    """The smaller one: beyond its own count SQS would move a message away without a reason."""
+    return min(count for count in (settings.max_attempts, events.max_receive_count) if count is not None)
+
+
+def _join(threads: list[threading.Thread], deadline: float) -> None:
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))

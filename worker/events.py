@@ -1,0 +1,161 @@
+"""The contract: CloudEvents 1.0 in structured JSON, one event a message. These models are its definition.
+
+`parse_event` reads a message's body; `json_schema` is the contract for those who do not read Python. Attributes that
+the models do not name are ignored, so that publishers can be ahead of the worker.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, from_json
+
+# PostgreSQL cannot hold U+0000 in text (PostgreSQL documentation, 8.3 "Character Types").
+_NO_NUL = r"^[^\x00]*$"
+_NO_NUL_NO_WHITESPACE = r"^[^\x00\s]*$"
+# RFC 3339, 5.6 "Internet Date/Time Format". Pydantic alone would also take a number of seconds, or no zone.
+_is_rfc_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII).fullmatch
+
+
+def _rfc_3339(value: object) -> object:
+    if isinstance(value, datetime) or (isinstance(value, str) and _is_rfc_3339(value)):
+        return value
+    raise ValueError("should be a date and time as in RFC 3339, for example 2026-01-31T12:00:00Z")
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is, in UTC, outside the years 1 to 9999") from None
+
+
+Text = Annotated[str, StringConstraints(min_length=1, pattern=_NO_NUL)]
+CognitoUserId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_NO_NUL)]
+DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NO_NUL)]
+Handle = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_NO_NUL_NO_WHITESPACE)]
+Email = Annotated[str, StringConstraints(pattern=_NO_NUL)]
+Message = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=_NO_NUL)]
+# The validators run from the last to the first, those behind the type after it.
+Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc_3339), AfterValidator(_in_utc)]
+
+
+class _Model(BaseModel):
+    # Strict: a number where text belongs is an error, not its digits.
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+
+class SignedUpData(_Model):
+    """Who signed up. Handle and display name are public; the e-mail address is not."""
+
+    cognito_user_id: CognitoUserId
+    email: Email | None = None
+    display_name: DisplayName
+    handle: Handle
+
+
+class ActivityData(_Model):
+    """What somebody posted; `cognito_user_id` is the author."""
+
+    cognito_user_id: CognitoUserId
+    message: Message
+    expires_at: Time | None = None
+    reply_to_activity_uuid: UUID | None = None
+
+
+class _Event(_Model):
+    specversion: Literal["1.0"]
+    source: Text
+    time: Time
+    traceparent: str | None = None
+
+
+class UserSignedUp(_Event):
+    """`user.signed_up.v1`: a person has confirmed their sign-up. `id` is the user's Cognito `sub`."""
+
+    id: CognitoUserId
+    type: Literal["user.signed_up.v1"]
+    data: SignedUpData
+
+
+class ActivityCreated(_Event):
+    """`activity.created.v1`: a user has posted. `id` is the activity's UUID, made by the publisher."""
+
+    id: UUID
+    type: Literal["activity.created.v1"]
+    data: ActivityData
+
+    @model_validator(mode="after")
+    def _replies_to_another(self) -> Self:
+        if self.data.reply_to_activity_uuid == self.id:
+            raise ValueError("an activity cannot reply to itself")
+        return self
+
+
+Event = Annotated[UserSignedUp | ActivityCreated, Field(discriminator="type")]
+
+_event: TypeAdapter[UserSignedUp | ActivityCreated] = TypeAdapter(Event)
+
+
+class InvalidEvent(ValueError):
+    """A body that is not an event of the contract.
+
+    `unknown_type`: it is well-formed so far, but of a type or version that this worker does not know. The text is one
+    line and holds no value of the event.
+    """
+
+    def __init__(self, detail: str, *, unknown_type: bool) -> None:
+        super().__init__(detail)
+        self.unknown_type = unknown_type
+
+
+def parse_event(body: str) -> UserSignedUp | ActivityCreated:
+    """Read a message's body. Raises `InvalidEvent`."""
+    try:
+        return _event.validate_json(body)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        unknown_type = details[0]["type"] == "union_tag_invalid" and isinstance(from_json(body)["type"], str)
+        raise InvalidEvent("; ".join(map(_describe, details)), unknown_type=unknown_type) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The contract as JSON Schema (draft 2020-12)."""
+    schema = _event.json_schema(mode="validation")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "signup-sync events", **schema}
+
+
+# What the reader of a dead letter can act on, where pydantic's own words would not do or would quote the value.
+_WORDS = {
+    "union_tag_invalid": "not one of user.signed_up.v1, activity.created.v1",
+    "union_tag_not_found": "Field required",
+    "uuid_parsing": "Input should be a valid UUID",
+}
+_WORDS_FOR_PATTERN = {
+    _NO_NUL: "must not contain U+0000",
+    _NO_NUL_NO_WHITESPACE: "must not contain white space or U+0000",
+}
+
+
+def _describe(error: ErrorDetails) -> str:
+    words = _WORDS.get(error["type"], error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch":
+        words = _WORDS_FOR_PATTERN[error["ctx"]["pattern"]]
+    if error["type"].startswith("union_tag"):
+        return f"type: {words}"
+    # The first part is the branch of the union, which the publisher did not write.
+    path = ".".join(str(part) for part in error["loc"][1:])
+    return f"{path}: {words}" if path else words

@@ -1,0 +1,57 @@
+"""Keeping the leases: what takes long to write stays ours.
+
+A lease is the visibility timeout of a received message. What we still hold when half of it has passed gets a new one.
+A lease that could not be extended before its end is lost: somebody else may have the message by then, so the writer
+passes it over if it has not begun, and SQS gives it to somebody again.
+"""
+
+import threading
+import time
+
+import structlog
+
+from worker.in_flight import Delivery, InFlight
+from worker.lane import LEASE_LOST, NOT_TAKEN
+from worker.sqs import BATCH_ENTRIES, Queue, SqsError
+
+LONGEST_INTERVAL = 5.0  # seconds between two looks
+
+log = structlog.get_logger()
+
+
+class LeaseKeeper:
+    """Extends the leases of what is in flight; `run` is its thread. `visibility_timeout` is in seconds."""
+
+    def __init__(self, queue: Queue, in_flight: InFlight, visibility_timeout: int) -> None:
+        self._queue = queue
+        self._in_flight = in_flight
+        self._visibility_timeout = visibility_timeout
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Look at the leases again and again, until stopped."""
+        interval = min(self._visibility_timeout / 4, LONGEST_INTERVAL)
+        while not self._stopped.wait(interval):
+            ending = self._in_flight.with_lease_until(time.monotonic() + self._visibility_timeout / 2)
+            for start in range(0, len(ending), BATCH_ENTRIES):
+                self._extend(ending[start : start + BATCH_ENTRIES])
+
+    def _extend(self, deliveries: list[Delivery]) -> None:
+        began = time.monotonic()
+        try:
+            failures = self._queue.change_visibility(
+                [(delivery.message.receipt_handle, self._visibility_timeout) for delivery in deliveries]
+            )
+        except SqsError as error:
+            log.warning("extend_failed", code=error.code, entries=len(deliveries))
+            return  # tried again at the next look, if there is one before the end
+        codes = {failure.index: failure.code for failure in failures}
+        for index, delivery in enumerate(deliveries):
+            if index not in codes:
+                delivery.lease_until = began + self._visibility_timeout
+            elif codes[index] in LEASE_LOST | NOT_TAKEN:
+                delivery.lease_lost = True
+                log.warning("lease_lost", code=codes[index], **delivery.describe())

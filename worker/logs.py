@@ -1,0 +1,36 @@
+"""Logs: one JSON object a line on standard output, or coloured key-value lines where a person reads them.
+
+What people wrote about themselves (e-mail addresses, names, handles, messages) is never passed to a logger.
+"""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import Processor
+
+from worker.settings import no_color
+
+
+def configure(level: str, log_format: Literal["auto", "json", "console"]) -> None:
+    """Set up structlog for this process."""
+    # The pool tries again in the background and would report each attempt; `worker.outage` reports the outage, once.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *_renderers(log_format == "console" or (log_format == "auto" and sys.stdout.isatty())),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _renderers(console: bool) -> list[Processor]:
+    if console:
+        colors = sys.stdout.isatty() and not no_color()
+        return [structlog.dev.ConsoleRenderer(colors=colors)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -1,0 +1,214 @@
+"""Every call to SQS. Nothing else in the worker knows how SQS is spoken to.
+
+Limits are those of the SQS Developer Guide, "Amazon SQS message quotas".
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from worker.aws_errors import explain
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.client import SQSClient
+
+BATCH_ENTRIES = 10  # messages in one call
+MESSAGE_BYTES = 1_048_576  # a message with its attributes, and all messages of one call together
+MESSAGE_ATTRIBUTES = 10  # attributes of one message
+CONNECT_TIMEOUT = 3.0  # seconds
+READ_TIMEOUT = 10.0  # seconds, above the time that a receive waits by itself
+CALL_ATTEMPTS = 3  # of one call, with botocore's backoff in between
+
+# SQS takes text of the characters that XML 1.0 allows (SQS API Reference, SendMessage, "Message contents").
+_NOT_ALLOWED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+Attributes = dict[str, dict[str, Any]]
+"""Message attributes as the API has them: by name, each with its `DataType` and its value."""
+
+
+class SqsError(Exception):
+    """A call failed, whole. `code` is AWS's word for it, or botocore's where no answer came."""
+
+    def __init__(self, operation: str, code: str, text: str) -> None:
+        super().__init__(f"{operation}: {text}")
+        self.operation = operation
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An entry of a batch call that failed: its place in the batch, and AWS's word and text for why."""
+
+    index: int
+    code: str
+    sender_fault: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message as it was received; `receive_count` counts this time too."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    receive_count: int
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to send."""
+
+    body: str
+    attributes: Attributes = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes, as SQS counts them: the body, and the name, type and value of each attribute."""
+        return len(self.body.encode()) + sum(map(_attribute_size, self.attributes.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class QueueAttributes:
+    """What a queue says of itself; `max_receive_count` and `dead_letter_arn` are None without a redrive policy."""
+
+    arn: str
+    visibility_timeout: int  # seconds
+    max_receive_count: int | None
+    dead_letter_arn: str | None
+
+
+def connect(*, wait_seconds: int = 0, connections: int = 10, attempts: int = CALL_ATTEMPTS) -> "SQSClient":
+    """A client of the region, the endpoint and the credentials that the standard AWS settings name.
+
+    `wait_seconds` is how long its receives will wait, `connections` how many calls may be under way at once. Raises
+    `SqsError` when the settings are not enough.
+    """
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT + wait_seconds,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        max_pool_connections=connections,
+        tcp_keepalive=True,
+    )
+    try:
+        return boto3.client("sqs", config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise _sqs_error("connect", error) from error
+
+
+class Queue:
+    """One queue. Every method raises `SqsError` when the call failed whole; batch calls return what failed in part."""
+
+    def __init__(self, url: str, client: "SQSClient") -> None:
+        self.url = url
+        self._client = client
+
+    def describe(self) -> QueueAttributes:
+        answer = self._call("get_queue_attributes", AttributeNames=["All"])["Attributes"]
+        redrive = json.loads(answer.get("RedrivePolicy") or "{}")
+        count = redrive.get("maxReceiveCount")
+        return QueueAttributes(
+            arn=answer.get("QueueArn", ""),
+            visibility_timeout=int(answer.get("VisibilityTimeout", 30)),
+            max_receive_count=None if count is None else int(count),
+            dead_letter_arn=redrive.get("deadLetterTargetArn"),
+        )
+
+    def receive(self, *, wait_seconds: int, visibility_timeout: int) -> list[Received]:
+        """Up to ten messages, as soon as there are any and after `wait_seconds` at the latest."""
+        names = ["ApproximateReceiveCount"]
+        answer = self._call(
+            "receive_message",
+            MaxNumberOfMessages=BATCH_ENTRIES,
+            WaitTimeSeconds=wait_seconds,
+            VisibilityTimeout=visibility_timeout,
+            AttributeNames=names,  # deprecated, and the only one that some servers know
+            MessageSystemAttributeNames=names,
+            MessageAttributeNames=["All"],
+        )
+        return [_received(message) for message in answer.get("Messages", [])]
+
+    def delete(self, receipt_handles: Sequence[str]) -> list[Failure]:
+        entries = [{"Id": str(index), "ReceiptHandle": handle} for index, handle in enumerate(receipt_handles)]
+        return _failures(self._call("delete_message_batch", Entries=entries))
+
+    def change_visibility(self, timeouts: Sequence[tuple[str, int]]) -> list[Failure]:
+        """Make messages visible in so many seconds from now: `(receipt_handle, seconds)`."""
+        entries = [
+            {"Id": str(index), "ReceiptHandle": handle, "VisibilityTimeout": seconds}
+            for index, (handle, seconds) in enumerate(timeouts)
+        ]
+        return _failures(self._call("change_message_visibility_batch", Entries=entries))
+
+    def send(self, messages: Sequence[Outgoing]) -> list[Failure]:
+        """Send up to ten messages of `MESSAGE_BYTES` together; see `in_batches`."""
+        entries = [
+            {"Id": str(index), "MessageBody": message.body, "MessageAttributes": message.attributes}
+            for index, message in enumerate(messages)
+        ]
+        return _failures(self._call("send_message_batch", Entries=entries))
+
+    def _call(self, operation: str, **parameters: Any) -> Any:
+        try:
+            return getattr(self._client, operation)(QueueUrl=self.url, **parameters)
+        except (BotoCoreError, ClientError) as error:
+            raise _sqs_error(operation, error) from error
+
+
+def in_batches(messages: Sequence[Outgoing]) -> Iterator[list[int]]:
+    """Split into batches that SQS takes in one call; gives the indices of each batch's messages."""
+    batch: list[int] = []
+    size = 0
+    for index, message in enumerate(messages):
+        if batch and (len(batch) == BATCH_ENTRIES or size + message.size > MESSAGE_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(index)
+        size += message.size
+    if batch:
+        yield batch
+
+
+def text_attribute(value: str) -> dict[str, Any]:
+    """A string as a message attribute; characters that SQS does not take are replaced, and it is never empty."""
+    return {"DataType": "String", "StringValue": _NOT_ALLOWED.sub("\ufffd", value) or "-"}
+
+
+def _received(message: Any) -> Received:
+    return Received(
+        message_id=message["MessageId"],
+        receipt_handle=message["ReceiptHandle"],
+        body=message["Body"],
+        receive_count=int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+        attributes=message.get("MessageAttributes", {}),
+    )
+
+
+def _failures(answer: Any) -> list[Failure]:
+    return [
+        Failure(
+            int(entry["Id"]), entry.get("Code", "Unknown"), bool(entry.get("SenderFault")), entry.get("Message", "")
+        )
+        for entry in answer.get("Failed") or []
+    ]
+
+
+def _attribute_size(attribute: tuple[str, dict[str, Any]]) -> int:
+    name, content = attribute
+    value = content.get("StringValue", "").encode() or content.get("BinaryValue", b"")
+    return len(name.encode()) + len(content["DataType"]) + len(value)
+
+
+def _sqs_error(operation: str, error: Exception) -> SqsError:
+    # Batch calls need the permission of the single call.
+    action = "sqs:" + operation.removesuffix("_batch").title().replace("_", "")
+    code, text = explain(error, action=action, endpoint_variable="AWS_ENDPOINT_URL_SQS")
+    return SqsError(operation, code, text)

@@ -1,0 +1,215 @@
+"""Writing: a batch becomes one transaction, and each of its messages one outcome.
+
+The way of a batch: parse, insert the users, insert the activities, commit, say what became of each. Where the database
+refuses the whole, the batch is halved until the message that it refuses is alone; the others commit.
+"""
+
+import time
+from collections.abc import Sequence
+from itertools import count
+
+import psycopg
+import structlog
+
+from db.activities import ActivitiesInserted, NewActivity, insert_activities
+from db.errors import Fault, describe, fault_of
+from db.pool import Database
+from db.users import NewUser, UsersInserted, insert_users
+from worker.acknowledger import Acknowledger, FailureReason
+from worker.backoff import exponential, retry_delay
+from worker.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
+from worker.in_flight import Delivery, InFlight
+from worker.inbox import Inbox
+from worker.outage import DatabaseGate
+from worker.waiting import Waiting
+
+CONFLICT_RETRIES = 3  # of a whole batch that was rolled back because of another transaction
+FIRST_CONFLICT_DELAY = 0.02  # seconds
+LONGEST_CONFLICT_DELAY = 0.5  # seconds
+STALE_DELAY = 0.1  # seconds before a batch that failed in an outage that is over is tried again
+
+_CONFLICT = "40"  # class of SQLSTATE: Transaction Rollback
+# lock_not_available and query_canceled: somebody holds a lock, or the whole database is slow.
+_TOO_SLOW = ("55P03", "57014")
+
+log = structlog.get_logger()
+
+
+class Writer:
+    """Takes batches from the inbox until it is closed; `run` is a writer's thread, of which there may be several."""
+
+    def __init__(
+        self,
+        database: Database,
+        gate: DatabaseGate,
+        inbox: Inbox,
+        in_flight: InFlight,
+        acknowledger: Acknowledger,
+        max_attempts: int,
+    ) -> None:
+        self._database = database
+        self._gate = gate
+        self._inbox = inbox
+        self._in_flight = in_flight
+        self._acknowledger = acknowledger
+        self._max_attempts = max_attempts
+        self._waiting = Waiting()
+
+    def run(self) -> None:
+        """Write batches until the inbox is closed."""
+        while batch := self._inbox.take():
+            self._write_batch(batch)
+
+    def _write_batch(self, batch: Sequence[Delivery]) -> None:
+        held = self._still_held(batch)
+        if not self._gate.is_open:
+            self._acknowledger.release(held)
+            return
+        self._write(self._parse(held))
+
+    def _still_held(self, batch: Sequence[Delivery]) -> list[Delivery]:
+        now = time.monotonic()
+        lost = [delivery for delivery in batch if delivery.lease_lost or delivery.lease_until < now]
+        for delivery in lost:
+            self._in_flight.forget(delivery)
+        return [delivery for delivery in batch if delivery not in lost] if lost else list(batch)
+
+    def _parse(self, batch: Sequence[Delivery]) -> list[Delivery]:
+        """Those that are events; the others are dead."""
+        events = []
+        for delivery in batch:
+            try:
+                delivery.event = parse_event(delivery.message.body)
+            except InvalidEvent as error:
+                reason: FailureReason = "unknown_type" if error.unknown_type else "invalid_event"
+                self._acknowledger.dead(delivery, reason, str(error))
+            else:
+                events.append(delivery)
+        return events
+
+    def _write(self, batch: Sequence[Delivery]) -> None:
+        """Give each an outcome."""
+        if not batch:
+            return
+        delays = exponential(FIRST_CONFLICT_DELAY, LONGEST_CONFLICT_DELAY)
+        for attempt in count(1):
+            began = time.monotonic()
+            try:
+                written = self._transaction(batch)
+            except psycopg.Error as error:
+                if (error.sqlstate or "").startswith(_CONFLICT) and attempt <= CONFLICT_RETRIES:
+                    time.sleep(next(delays))
+                    continue
+                if self._not_written(batch, error, began):
+                    return
+                time.sleep(STALE_DELAY)
+            else:
+                self._gate.committed()
+                self._settle(batch, *written)
+                return
+
+    def _transaction(self, batch: Sequence[Delivery]) -> tuple[UsersInserted, ActivitiesInserted]:
+        users = [_new_user(d.event) for d in batch if isinstance(d.event, UserSignedUp)]
+        activities = [_new_activity(d.event) for d in batch if isinstance(d.event, ActivityCreated)]
+        with self._database.transaction() as connection:
+            return (
+                insert_users(connection, users) if users else UsersInserted(),
+                insert_activities(connection, activities) if activities else ActivitiesInserted(),
+            )
+
+    def _not_written(self, batch: Sequence[Delivery], error: psycopg.Error, began: float) -> bool:
+        """Say what becomes of a batch that was rolled back; False says that it should be tried again."""
+        fault, error = self._fault(error)
+        if fault is Fault.DATABASE:
+            if not self._gate.shut(error, began=began):
+                return False
+            self._acknowledger.release(batch)
+        elif len(batch) > 1:
+            middle = len(batch) // 2
+            self._write(batch[:middle])
+            self._write(batch[middle:])
+        elif fault is Fault.MESSAGE:
+            self._acknowledger.dead(batch[0], "rejected_by_database", describe(error))
+        else:
+            self._later(batch[0], "attempts_exhausted", describe(error))
+        return True
+
+    def _fault(self, error: psycopg.Error) -> tuple[Fault, psycopg.Error]:
+        """Whose fault it is; a statement that took too long is the database's if the probe has its difficulties too."""
+        if error.sqlstate in _TOO_SLOW:
+            try:
+                self._database.probe()
+            except psycopg.Error as probe_error:
+                return Fault.DATABASE, probe_error
+        return fault_of(error), error
+
+    def _settle(self, batch: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted) -> None:
+        """The transaction is committed: give each message its outcome."""
+        committed = [delivery for delivery in batch if not self._put_off(delivery, users, activities)]
+        self._acknowledger.done(committed)
+        if users.handles_reassigned:
+            for delivery in committed:
+                _log_reassigned(delivery, users)
+        written = [*users.inserted, *map(str, activities.inserted)]
+        self._acknowledger.wake(self._waiting.pop(written))
+        self._report(committed, users, activities)
+
+    def _put_off(self, delivery: Delivery, users: UsersInserted, activities: ActivitiesInserted) -> bool:
+        """Whether it was not written after all."""
+        event = delivery.event
+        if isinstance(event, UserSignedUp) and event.data.cognito_user_id in users.refused:
+            self._acknowledger.dead(delivery, "rejected_by_database", "no free handle was found")
+        elif isinstance(event, ActivityCreated) and event.id in activities.without_author:
+            self._wait_for(delivery, event.data.cognito_user_id, "unknown_author", "no such user so far")
+        elif isinstance(event, ActivityCreated) and event.id in activities.without_parent:
+            parent = str(event.data.reply_to_activity_uuid)
+            self._wait_for(delivery, parent, "unknown_parent", "no such activity so far")
+        else:
+            return False
+        return True
+
+    def _wait_for(self, delivery: Delivery, waited_for: str, reason: FailureReason, detail: str) -> None:
+        seconds = self._later(delivery, reason, detail)
+        if seconds:
+            self._waiting.add(waited_for, delivery.message.receipt_handle, seconds)
+
+    def _later(self, delivery: Delivery, reason: FailureReason, detail: str) -> int:
+        """Back to the queue for so many seconds; or dead for this reason, if this was the last attempt (0)."""
+        if self._acknowledger.is_last_attempt(delivery):
+            self._acknowledger.dead(delivery, reason, detail)
+            return 0
+        seconds = retry_delay(delivery.message.receive_count, self._max_attempts)
+        log.info("retried_later", reason=reason, seconds=seconds, **delivery.describe())
+        self._acknowledger.later(delivery, seconds)
+        return seconds
+
+    @staticmethod
+    def _report(committed: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted) -> None:
+        if not committed:
+            return
+        now = time.monotonic()
+        log.debug(
+            "batch_committed",
+            messages=len(committed),
+            users=len(users.inserted),
+            activities=len(activities.inserted),
+            received_to_committed_ms=round(1000 * (now - min(delivery.received_at for delivery in committed)), 1),
+        )
+
+
+def _log_reassigned(delivery: Delivery, users: UsersInserted) -> None:
+    event = delivery.event
+    if isinstance(event, UserSignedUp) and event.data.cognito_user_id in users.handles_reassigned:
+        log.info("handle_reassigned", **delivery.describe())
+
+
+def _new_user(event: UserSignedUp) -> NewUser:
+    data = event.data
+    return NewUser(data.cognito_user_id, data.display_name, data.handle, data.email, event.time)
+
+
+def _new_activity(event: ActivityCreated) -> NewActivity:
+    data = event.data
+    return NewActivity(
+        event.id, data.cognito_user_id, data.message, data.reply_to_activity_uuid, data.expires_at, event.time
+    )
