@@ -167,16 +167,25 @@ class Queues:
 
         Like every look at an SQS queue this is a receive, and counts as one.
         """
-        messages = list(self._receive_all(self.dlq_url))
+        return [_dead_letter(message) for message in self._look(self.dlq_url)]
+
+    def receive_counts(self) -> dict[str, int]:
+        """How often each visible message of the events queue has been received, this look included, by its id."""
+        messages = self._look(self.events_url)
+        return {m["MessageId"]: int(m["Attributes"]["ApproximateReceiveCount"]) for m in messages}
+
+    def _look(self, queue_url: str) -> list[MessageTypeDef]:
+        """Receive all visible messages, and let them go."""
+        messages = list(self._receive_all(queue_url))
         for batch in _batches(messages):
             self.client.change_message_visibility_batch(
-                QueueUrl=self.dlq_url,
+                QueueUrl=queue_url,
                 Entries=[
                     {"Id": str(position), "ReceiptHandle": message["ReceiptHandle"], "VisibilityTimeout": 0}
                     for position, message in enumerate(batch)
                 ],
             )
-        return [_dead_letter(message) for message in messages]
+        return messages
 
     def _receive_all(self, queue_url: str) -> Iterator[MessageTypeDef]:
         while messages := self.client.receive_message(
