@@ -5,9 +5,20 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from db.migrations import migrate
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues, SqsServer, create_queues
+
+# The same examples on every machine, and no example fails for being slow on a busy one.
+settings.register_profile(
+    "tests",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +38,6 @@ def own_postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres: Postgres) -> str:
     """The name of a database that has been migrated, to make copies of."""
-    from db.migrations import migrate  # only tests that want a database need it
-
     name = "migrated"
     migrate(postgres.create_database(name))
     return name

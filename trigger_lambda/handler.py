@@ -75,17 +75,21 @@ def _message(event: dict[str, Any]) -> dict[str, Any]:
 def _handle(event: dict[str, Any], attributes: dict[str, Any], sub: str) -> str:
     user_name = _clean(event.get("userName"))
     candidates = [attributes.get("preferred_username"), "" if _UUID.fullmatch(user_name) else user_name]
-    return _first_public("-".join(_clean(text).split())[:HANDLE_MAX_LENGTH] for text in candidates) or f"user-{sub[:8]}"
+    handle = _first_public("-".join(_clean(text).split()) for text in candidates)
+    return handle[:HANDLE_MAX_LENGTH] or f"user-{sub[:8]}"
 
 
 def _display_name(attributes: dict[str, Any]) -> str:
     given_and_family = f"{_clean(attributes.get('given_name'))} {_clean(attributes.get('family_name'))}"
     candidates = [attributes.get("name"), given_and_family]
-    return _first_public(_clean(text)[:DISPLAY_NAME_MAX_LENGTH] for text in candidates)
+    return _first_public(map(_clean, candidates))[:DISPLAY_NAME_MAX_LENGTH]
 
 
 def _first_public(candidates: Iterable[str]) -> str:
-    """The first that says anything and gives no e-mail address away: handles and display names are public."""
+    """The first that says anything and gives no e-mail address away: handles and display names are public.
+
+    Uncut: what is left of an address that was cut to size no longer looks like one.
+    """
     return next((text for text in candidates if text and not _EMAIL.search(text)), "")
 
 
@@ -125,12 +129,13 @@ def _sqs() -> Any:
 def _log_failure(event: dict[str, Any], error: Exception) -> None:
     """One JSON line, of which an alarm counts the `enqueue_failed`. The exception's text may quote the event."""
     attributes = (event.get("request") or {}).get("userAttributes") or {}
+    answer = getattr(error, "response", None) or {}  # AWS's, if it answered; botocore's time-outs have None here
     line = {
         "level": "error",
         "event": "enqueue_failed",
         "sub": attributes.get("sub"),
         "user_pool_id": event.get("userPoolId"),
         "error": type(error).__name__,
-        "code": getattr(error, "response", {}).get("Error", {}).get("Code"),  # AWS's word for it, if it is AWS's error
+        "code": answer.get("Error", {}).get("Code"),
     }
     print(json.dumps(line), flush=True)  # noqa: T201 (Lambda's standard output is its log)

@@ -38,7 +38,7 @@ def exponential(first: float, longest: float, factor: float = 2.0) -> Iterator[f
 def _factor(delays: int) -> float:
     """The factor, 2 at least, by which `delays` that begin with the first one sum up to the span."""
     low, high = 2.0, SPAN
-    if _sum(low, delays) >= SPAN:
+    if sum(min(FIRST_DELAY * low**n, LONGEST_DELAY) for n in range(min(delays, 64))) >= SPAN:
         return low
     while high - low > 0.001:
         middle = (low + high) / 2
@@ -47,4 +47,4 @@ def _factor(delays: int) -> float:
 
 
 def _sum(factor: float, delays: int) -> float:
-    return sum(FIRST_DELAY * factor**n for n in range(min(delays, 64)))
+    return sum(FIRST_DELAY * factor**n for n in range(delays))

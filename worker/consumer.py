@@ -54,7 +54,7 @@ class Consumer:
         self._failed = False
 
         self._database = Database(
-            settings.database_url,
+            settings.conninfo,
             max_connections=settings.writers,
             statement_timeout_ms=settings.statement_timeout_ms,
             lock_timeout_ms=settings.lock_timeout_ms,

@@ -84,7 +84,10 @@ class InFlight:
         """We no longer hold it: SQS has been told, or will give it to somebody again."""
         with self._changed:
             self.written(delivery)
-            if self._deliveries.pop(delivery.message.message_id, None) is not None:
+            message_id = delivery.message.message_id
+            # Not a later delivery of the same message, which we may hold by now.
+            if self._deliveries.get(message_id) is delivery:
+                del self._deliveries[message_id]
                 self._bytes -= len(delivery.message.body)
                 self._changed.notify_all()
 

@@ -90,7 +90,9 @@ class DatabaseGate:
             self._open = True
             self._opened_at = time.monotonic()
             self._changed.notify_all()
-        if paused_at is not None:
+        if paused_at is None:
+            log.debug("opened")
+        else:
             log.info("resumed", paused_seconds=round(time.monotonic() - paused_at, 1))
 
     def _wait_until_shut(self) -> bool:

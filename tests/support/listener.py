@@ -74,10 +74,14 @@ class Listener:
 
 
 def reset(connection: socket.socket) -> None:
-    """Wake whoever reads from a connection, and have its closing tell the peer that something broke."""
+    """Wake whoever reads from a connection, and have its closing tell the peer that something broke.
+
+    What the peer sends from now on is read by nobody, and what it is sent does not leave. (To close only the reading
+    end is not enough: Linux still delivers what arrives before the reader has woken up.)
+    """
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        connection.shutdown(socket.SHUT_RD)
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def hang_up(connection: socket.socket) -> None:

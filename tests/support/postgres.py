@@ -129,7 +129,8 @@ class Postgres:
         """Make a database, empty or a copy of `template` (to which nobody may be connected), and return its URL."""
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if template is not None:
-            statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+            # Page by page through the write-ahead log, the default, takes more than twice as long.
+            statement += sql.SQL(" TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(template))
         elif TARGET_POSTGRES_VERSION >= _FIRST_VERSION_WITH_LOCALE:
             statement += sql.SQL(" ") + _LOCALE
         self._run(statement)

@@ -1,0 +1,196 @@
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+
+from db.pool import Connection
+from db.users import HANDLE_MAX_LENGTH, NewUser, UsersInserted, find_users, insert_users
+from tests.support.wait import wait_until
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def user(cognito_user_id: str, handle: str, *, display_name: str = "Ada", created_at: datetime = NOON) -> NewUser:
+    return NewUser(cognito_user_id, display_name, handle, f"{cognito_user_id}@example.com", created_at)
+
+
+def hash_of(cognito_user_id: str) -> str:
+    return hashlib.sha256(cognito_user_id.encode()).hexdigest()
+
+
+def handles(connection: Connection) -> dict[str, str]:
+    return dict(connection.execute("SELECT cognito_user_id, handle FROM users").fetchall())
+
+
+def test_a_user_becomes_a_row(connection: Connection) -> None:
+    result = insert_users(connection, [NewUser("1", "Ada Lovelace", "ada", None, NOON)])
+
+    assert result == UsersInserted(inserted={"1"})
+    rows = connection.execute("SELECT cognito_user_id, display_name, handle, email, created_at FROM users").fetchall()
+    assert rows == [("1", "Ada Lovelace", "ada", None, NOON)]
+
+
+def test_no_users_are_no_error(connection: Connection) -> None:
+    assert insert_users(connection, []) == UsersInserted()
+    assert find_users(connection, []) == {}
+
+
+def test_a_user_who_is_there_stays_as_they_are(connection: Connection) -> None:
+    insert_users(connection, [user("1", "ada", display_name="first")])
+
+    again = insert_users(connection, [user("1", "other", display_name="second"), user("2", "bob")])
+
+    assert again == UsersInserted(inserted={"2"})
+    assert connection.execute("SELECT display_name, handle FROM users WHERE cognito_user_id = '1'").fetchall() == [
+        ("first", "ada")
+    ]
+
+
+def test_of_a_user_who_comes_twice_at_once_the_earlier_event_counts(connection: Connection) -> None:
+    later = user("1", "later", created_at=NOON + timedelta(seconds=1))
+
+    assert insert_users(connection, [later, user("1", "earlier"), later]) == UsersInserted(inserted={"1"})
+
+    assert handles(connection) == {"1": "earlier"}
+
+
+def test_who_wants_a_handle_that_is_taken_gets_it_with_a_suffix(connection: Connection) -> None:
+    insert_users(connection, [user("1", "ada")])
+
+    result = insert_users(connection, [user("2", "ada"), user("3", "bob")])
+
+    expected = "ada-" + hash_of("2")[:6]
+    assert result == UsersInserted(inserted={"2", "3"}, handles_reassigned={"2": expected})
+    assert handles(connection) == {"1": "ada", "2": expected, "3": "bob"}
+
+
+def test_handles_that_differ_by_case_alone_are_the_same(connection: Connection) -> None:
+    insert_users(connection, [user("1", "Åsa")])
+
+    result = insert_users(connection, [user("2", "åSA")])
+
+    assert result.handles_reassigned == {"2": "åSA-" + hash_of("2")[:6]}
+
+
+def test_two_of_one_batch_may_want_the_same_handle(connection: Connection) -> None:
+    result = insert_users(connection, [user("2", "ADA"), user("1", "ada")])
+
+    assert result.inserted == {"1", "2"}
+    assert handles(connection) == {"1": "ada", "2": "ADA-" + hash_of("2")[:6]}
+
+
+def test_the_suffix_is_the_same_at_each_delivery(connection: Connection) -> None:
+    def handle_of_second() -> str:
+        insert_users(connection, [user("1", "ada")])
+        insert_users(connection, [user("2", "ada")])
+        handle = handles(connection)["2"]
+        connection.rollback()  # the worker died before it could commit
+        return handle
+
+    assert handle_of_second() == handle_of_second()
+
+
+def test_a_user_with_a_suffix_keeps_it_when_they_come_again(connection: Connection) -> None:
+    insert_users(connection, [user("1", "ada")])
+    insert_users(connection, [user("2", "ada")])
+    before = handles(connection)
+
+    assert insert_users(connection, [user("2", "ada")]) == UsersInserted()
+    assert handles(connection) == before
+
+
+def test_a_suffix_that_is_taken_on_purpose_is_lengthened(connection: Connection) -> None:
+    digest = hash_of("victim")
+    insert_users(connection, [user("1", "ada"), user("2", f"ADA-{digest[:6].upper()}")])
+
+    result = insert_users(connection, [user("victim", "ada")])
+
+    assert result == UsersInserted(inserted={"victim"}, handles_reassigned={"victim": f"ada-{digest[:12]}"})
+
+
+def test_who_can_be_given_no_handle_is_refused_and_the_others_are_not(connection: Connection) -> None:
+    digest = hash_of("victim")
+    taken = ["ada", *(f"ada-{digest[:length]}" for length in (6, 12, 24))]
+    insert_users(connection, [user(str(number), handle) for number, handle in enumerate(taken)])
+
+    result = insert_users(connection, [user("victim", "ada"), user("z", "bob")])
+
+    assert result == UsersInserted(inserted={"z"}, refused={"victim"})
+
+
+def test_the_longest_handle_is_cut_for_its_suffix(connection: Connection) -> None:
+    longest = "a" * HANDLE_MAX_LENGTH
+    insert_users(connection, [user("1", longest)])
+
+    result = insert_users(connection, [user("2", longest)])
+
+    handle = result.handles_reassigned["2"]
+    assert len(handle) == HANDLE_MAX_LENGTH
+    assert handle == "a" * 57 + "-" + hash_of("2")[:6]
+
+
+def test_users_are_found_by_their_cognito_user_id(connection: Connection) -> None:
+    insert_users(connection, [user("1", "ada"), user("2", "bob"), user("3", "eve")])
+
+    found = find_users(connection, ["1", "3", "nobody"])
+
+    rows = connection.execute("SELECT cognito_user_id, uuid FROM users WHERE handle IN ('ada', 'eve')").fetchall()
+    assert found == dict(rows)
+    assert len(found) == 2
+
+
+def test_a_user_whom_another_worker_is_inserting_is_waited_for_and_not_renamed(database_url: str) -> None:
+    with closing(psycopg.connect(database_url)) as first, closing(psycopg.connect(database_url)) as second:
+        insert_users(first, [user("1", "ada")])
+        with ThreadPoolExecutor() as executor:
+            waiting = executor.submit(insert_users, second, [user("1", "ada")])
+            wait_until_blocked(database_url, second)
+            first.commit()
+            assert waiting.result() == UsersInserted()
+        second.commit()
+        assert handles(first) == {"1": "ada"}
+
+
+def test_a_handle_that_another_worker_does_not_commit_after_all_is_free(database_url: str) -> None:
+    with closing(psycopg.connect(database_url)) as first, closing(psycopg.connect(database_url)) as second:
+        insert_users(first, [user("1", "ada")])
+        with ThreadPoolExecutor() as executor:
+            waiting = executor.submit(insert_users, second, [user("2", "ada")])
+            wait_until_blocked(database_url, second)
+            first.rollback()
+            assert waiting.result() == UsersInserted(inserted={"2"})
+
+
+def wait_until_blocked(url: str, connection: Connection) -> None:
+    pid = connection.info.backend_pid
+
+    def is_blocked() -> bool:
+        row = observer.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", (pid,)).fetchone()
+        return bool(row and row[0])
+
+    with psycopg.connect(url, autocommit=True) as observer:
+        wait_until(is_blocked, timeout=10, message="the second worker does not wait for the first")
+
+
+def test_workers_with_the_same_users_in_opposite_orders_do_not_deadlock(database_url: str) -> None:
+    users = [user(f"{number:03}", f"handle{number}") for number in range(100)]
+    together = threading.Barrier(2)
+
+    def run(mine: list[NewUser]) -> set[str]:
+        inserted: set[str] = set()
+        with psycopg.connect(database_url) as connection:
+            for start in range(0, len(users), 20):
+                together.wait()
+                inserted |= insert_users(connection, mine[start : start + 20]).inserted
+                connection.commit()
+        return inserted
+
+    shuffled = [u for start in range(0, len(users), 20) for u in reversed(users[start : start + 20])]
+    with ThreadPoolExecutor() as executor:
+        first, second = executor.map(run, (users, shuffled))
+
+    assert first | second == {u.cognito_user_id for u in users}
+    assert not first & second

@@ -1,0 +1,329 @@
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.fault_proxy import FaultProxy
+from tests.support.ports import free_port
+from tests.support.sqs import Queues, SqsServer, aws_environment, create_queues
+from tests.support.tcp_proxy import TcpProxy
+from tests.trigger_lambda.container import Container, Event, Invocation
+from worker.events import UserSignedUp, parse_event
+
+ROOT = Path(__file__).parents[2]
+
+# The contract with Cognito, which gives up after 5 (design: 4 s in all; the rest is for a machine that is busy).
+PROMISED = 4.5  # seconds
+
+SUB = "0b9f4c1e-6f0e-4c8e-9d55-0a1f2b3c4d5e"
+PERSONAL = ("ada@example.com", "Ada Lovelace", "ada_l", "+15555550100")
+
+
+def sign_up(user_name: str = "ada_l", **attributes: Any) -> Event:
+    """A PostConfirmation event (Amazon Cognito Developer Guide, "Post confirmation Lambda trigger")."""
+    return {
+        "version": "1",
+        "region": "us-east-1",
+        "userPoolId": "us-east-1_pool",
+        "userName": user_name,
+        "callerContext": {"awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": "client"},
+        "triggerSource": "PostConfirmation_ConfirmSignUp",
+        "request": {"userAttributes": {"sub": SUB, "cognito:user_status": "CONFIRMED", **attributes}},
+        "response": {},
+    }
+
+
+ADA = sign_up("ada_l", email=PERSONAL[0], name=PERSONAL[1], phone_number=PERSONAL[3])
+
+
+def environment(endpoint_url: str, **variables: str) -> dict[str, str]:
+    return {**aws_environment(endpoint_url), "QUEUE_URL": f"{endpoint_url}/123456789012/events", **variables}
+
+
+def invoke_once(environment: dict[str, str], event: Event = ADA) -> Invocation:
+    with Container(environment) as container:
+        return container.invoke(event)
+
+
+@pytest.fixture(scope="module")
+def own_queues(sqs_server: SqsServer) -> Iterator[Queues]:
+    with closing(create_queues(sqs_server.endpoint_url)) as queues:
+        yield queues
+
+
+@pytest.fixture(scope="module")
+def container(own_queues: Queues) -> Iterator[Container]:
+    """One container for all tests in which nothing goes wrong, as it would be."""
+    variables = aws_environment(own_queues.endpoint_url) | {"QUEUE_URL": own_queues.events_url}
+    with Container(variables) as container:
+        yield container
+
+
+def take_all(queues: Queues) -> list[str]:
+    """The bodies in the events queue, which are removed from it."""
+    bodies = []
+    while messages := queues.client.receive_message(QueueUrl=queues.events_url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            bodies.append(message["Body"])
+            queues.client.delete_message(QueueUrl=queues.events_url, ReceiptHandle=message["ReceiptHandle"])
+    return bodies
+
+
+def enqueued(container: Container, queues: Queues, event: Event) -> UserSignedUp:
+    """What a sign-up becomes, read by the worker's own models."""
+    invocation = container.invoke(event)
+    assert (invocation.returned, invocation.log) == (event, [])
+    (body,) = take_all(queues)
+    parsed = parse_event(body)
+    assert isinstance(parsed, UserSignedUp)
+    return parsed
+
+
+def test_a_sign_up_becomes_one_message(container: Container, own_queues: Queues) -> None:
+    before = datetime.now(UTC)
+
+    event = enqueued(container, own_queues, ADA)
+
+    assert (event.id, event.source, event.specversion) == (SUB, "/cognito/us-east-1_pool", "1.0")
+    assert before <= event.time <= datetime.now(UTC)
+    assert event.data.model_dump() == {
+        "cognito_user_id": SUB,
+        "email": "ada@example.com",
+        "display_name": "Ada Lovelace",
+        "handle": "ada_l",
+    }
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "PostConfirmation_ConfirmForgotPassword",
+        "PreSignUp_SignUp",
+        "PostAuthentication_Authentication",
+        "PostConfirmation_SomethingNew",
+        None,
+    ],
+)
+def test_any_other_source_enqueues_nothing(container: Container, own_queues: Queues, source: str | None) -> None:
+    event = ADA | {"triggerSource": source}
+
+    invocation = container.invoke(event)
+
+    assert (invocation.returned, invocation.log) == (event, [])
+    assert take_all(own_queues) == []
+
+
+FALLBACK = "user-0b9f4c1e"
+
+
+@pytest.mark.parametrize(
+    ("user_name", "attributes", "handle"),
+    [
+        ("ada_l", {}, "ada_l"),
+        ("ada_l", {"preferred_username": "countess"}, "countess"),
+        ("ada_l", {"preferred_username": "  "}, "ada_l"),
+        ("ada_l", {"preferred_username": "Ada of  the\tLovelaces "}, "Ada-of-the-Lovelaces"),
+        ("ada_l", {"preferred_username": "🦊 fox\u3000🦊"}, "🦊-fox-🦊"),
+        ("ada_l", {"preferred_username": "a\x00d\ud800a\udfff"}, "ada"),
+        ("ada_l", {"preferred_username": "\x00\ud800"}, "ada_l"),
+        ("ada_l", {"preferred_username": "x" * 100}, "x" * 64),
+        ("ada_l", {"preferred_username": "ada@example.com"}, "ada_l"),
+        ("ada_l", {"preferred_username": 42}, "ada_l"),
+        (SUB, {}, FALLBACK),
+        (SUB.upper(), {}, FALLBACK),
+        ("ada@example.com", {}, FALLBACK),
+        ("ada+news@mail.example.co.uk", {}, FALLBACK),
+        (f"{'x' * 64}@example.com", {}, FALLBACK),  # what is left of an address that was cut is one, too
+        ("ada @ example.com", {}, FALLBACK),
+        ("", {}, FALLBACK),
+        (f"x{SUB}", {}, f"x{SUB}"),
+        ("google_1234567890", {}, "google_1234567890"),
+    ],
+)
+def test_the_handle_is_public_and_has_no_white_space(
+    container: Container, own_queues: Queues, user_name: str, attributes: dict[str, Any], handle: str
+) -> None:
+    assert enqueued(container, own_queues, sign_up(user_name, **attributes)).data.handle == handle
+
+
+@pytest.mark.parametrize(
+    ("attributes", "display_name"),
+    [
+        ({"name": "Ada Lovelace", "given_name": "A.", "family_name": "L."}, "Ada Lovelace"),
+        ({"given_name": "Ada", "family_name": "Lovelace"}, "Ada Lovelace"),
+        ({"given_name": " Ada "}, "Ada"),
+        ({"family_name": "Lovelace"}, "Lovelace"),
+        ({"name": " \t", "given_name": "Ada"}, "Ada"),
+        ({}, "ada_l"),
+        ({"name": "ada@example.com"}, "ada_l"),
+        ({"name": "Ada (ada@example.com)", "given_name": "Ada"}, "Ada"),
+        ({"name": f"{'x' * 200}@example.com"}, "ada_l"),
+        ({"name": "Ada 🦊\x00\ud83d"}, "Ada 🦊"),
+        ({"name": "y" * 300}, "y" * 200),
+        ({"name": None}, "ada_l"),
+    ],
+)
+def test_the_display_name_is_public(
+    container: Container, own_queues: Queues, attributes: dict[str, Any], display_name: str
+) -> None:
+    assert enqueued(container, own_queues, sign_up(**attributes)).data.display_name == display_name
+
+
+@pytest.mark.parametrize(("email", "expected"), [(None, None), ("", None), ("a\x00@example.com", "a@example.com")])
+def test_the_email_address_may_be_missing(
+    container: Container, own_queues: Queues, email: str | None, expected: str | None
+) -> None:
+    assert enqueued(container, own_queues, sign_up(email=email)).data.email == expected
+
+
+anything = st.text(st.characters(exclude_categories=()), max_size=250)  # lone surrogates, too
+addresses = st.builds("{}@{}".format, anything, anything)
+values = st.one_of(anything, addresses, st.none(), st.booleans(), st.integers(), st.lists(anything, max_size=2))
+names = st.sampled_from(["email", "name", "given_name", "family_name", "preferred_username", "custom:unheard_of"])
+
+
+@settings(max_examples=50)
+@given(user_name=st.one_of(anything, addresses), attributes=st.dictionaries(names, values))
+def test_whatever_the_attributes_say_the_worker_can_read_it(
+    container: Container, own_queues: Queues, user_name: str, attributes: dict[str, Any]
+) -> None:
+    data = enqueued(container, own_queues, sign_up(user_name, **attributes)).data
+
+    for public in (data.handle, data.display_name):
+        assert not re.search(r"[^\s@]@[^\s@]", public)
+
+
+def check_failure(invocation: Invocation, error: str, code: str | None = None) -> None:
+    """The event came back in time, and one line says what happened and nothing about the person."""
+    assert invocation.returned == ADA
+    assert invocation.seconds < PROMISED
+    (line,) = invocation.log
+    assert json.loads(line) == {
+        "level": "error",
+        "event": "enqueue_failed",
+        "sub": SUB,
+        "user_pool_id": "us-east-1_pool",
+        "error": error,
+        "code": code,
+    }
+    assert not [text for text in PERSONAL if text in line]
+
+
+def test_an_endpoint_that_is_dead_does_not_keep_anybody_out() -> None:
+    check_failure(invoke_once(environment(f"http://127.0.0.1:{free_port()}")), "EndpointConnectionError")
+
+
+def test_an_endpoint_that_hangs_does_not_keep_anybody_out(own_queues: Queues) -> None:
+    with ExitStack() as stack:
+        accepting = stack.enter_context(TcpProxy(int(own_queues.endpoint_url.rpartition(":")[2])))
+        accepting.freeze()
+        ports = accepting.port, stack.enter_context(port_that_does_not_accept())
+        containers = [stack.enter_context(Container(environment(f"http://127.0.0.1:{port}"))) for port in ports]
+        executor = stack.enter_context(ThreadPoolExecutor())
+
+        silent, not_accepted = executor.map(lambda container: container.invoke(ADA), containers)
+
+    check_failure(silent, "ReadTimeoutError")
+    check_failure(not_accepted, "ConnectTimeoutError")
+
+
+@contextmanager
+def port_that_does_not_accept() -> Iterator[int]:
+    """Its queue of connections is full, so that nobody is answered any more."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(2):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def test_an_endpoint_that_answers_one_request_in_three_is_good_enough(queues: Queues) -> None:
+    with FaultProxy(queues.endpoint_url) as proxy:
+        proxy.fail("SendMessage", status=503, code="ServiceUnavailable", times=1)
+        proxy.drop_request("SendMessage", times=1)
+        with Container(environment(proxy.endpoint_url, QUEUE_URL=queues.events_url)) as container:
+            invocation = container.invoke(ADA)
+
+        assert (invocation.returned, invocation.log) == (ADA, [])
+        assert proxy.calls == {"SendMessage": 3}
+    assert len(take_all(queues)) == 1
+
+
+def test_it_tries_three_times_and_no_more(queues: Queues) -> None:
+    with FaultProxy(queues.endpoint_url) as proxy:
+        proxy.fail("SendMessage", status=403, code="AccessDeniedException", message=f"{PERSONAL} may not")
+
+        invocation = invoke_once(environment(proxy.endpoint_url, QUEUE_URL=queues.events_url))
+
+        check_failure(invocation, "ClientError", "AccessDeniedException")
+        assert proxy.calls == {"SendMessage": 3}
+
+
+def test_a_failure_is_not_remembered(queues: Queues) -> None:
+    with ExitStack() as stack:
+        proxy = stack.enter_context(FaultProxy(queues.endpoint_url))
+        container = stack.enter_context(Container(environment(proxy.endpoint_url, QUEUE_URL=queues.events_url)))
+        proxy.down()
+        check_failure(container.invoke(ADA), "EndpointConnectionError")
+        proxy.up()
+        assert container.invoke(ADA).log == []
+    assert len(take_all(queues)) == 1
+
+
+def test_a_function_without_its_queue_lets_everybody_in() -> None:
+    variables = environment("http://127.0.0.1:1")
+    del variables["QUEUE_URL"]
+
+    check_failure(invoke_once(variables), "QueueUrlNotSet")
+
+
+def test_an_event_without_a_sub_is_logged_and_returned(container: Container, own_queues: Queues) -> None:
+    event = sign_up(email=PERSONAL[0])
+    del event["request"]["userAttributes"]["sub"]
+
+    invocation = container.invoke(event)
+
+    assert invocation.returned == event
+    assert [json.loads(line)["event"] for line in invocation.log] == ["enqueue_failed"]
+    assert PERSONAL[0] not in invocation.log[0]
+    assert take_all(own_queues) == []
+
+
+def test_who_wants_failures_raised_gets_them_raised_and_logged() -> None:
+    variables = environment(f"http://127.0.0.1:{free_port()}", ON_ENQUEUE_FAILURE="raise")
+
+    invocation = invoke_once(variables)
+
+    assert invocation.raised == "EndpointConnectionError"
+    assert [json.loads(line)["event"] for line in invocation.log] == ["enqueue_failed"]
+
+
+def modules_after(script: str) -> set[str]:
+    """The top-level modules that a script has imported, those of the standard library left out."""
+    script += "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
+    variables = environment("http://127.0.0.1:1")
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=variables, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_function_needs_nothing_but_boto3() -> None:
+    boto3 = modules_after("import boto3, botocore.config; boto3.client('sqs').close()")
+
+    ours = modules_after(f"from trigger_lambda.handler import handler; handler({ADA!r}, None)")
+
+    assert ours - boto3 == {"trigger_lambda"}

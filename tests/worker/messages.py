@@ -1,0 +1,25 @@
+"""Messages as they would have been received."""
+
+from itertools import count
+
+from worker.in_flight import Delivery
+from worker.sqs import Received
+
+_numbers = count(1)
+
+
+def received(message_id: str | None = None, body: str = "{}", *, receipt_handle: str | None = None) -> Received:
+    """A message, with an id and a receipt handle of its own unless they are given."""
+    number = next(_numbers)
+    return Received(
+        message_id=message_id or f"message-{number}",
+        receipt_handle=receipt_handle or f"handle-{number}",
+        body=body,
+        receive_count=1,
+        attributes={},
+    )
+
+
+def delivery() -> Delivery:
+    """One that has just been received."""
+    return Delivery(received(), lease_until=float("inf"))
