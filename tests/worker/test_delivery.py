@@ -52,7 +52,7 @@ def test_whoever_has_a_handle_keeps_it(queues: Queues, database_url: str, drain:
 
 
 def test_two_workers_with_everything_twice_leave_what_one_leaves(
-    sqs_server: SqsServer, postgres: Postgres, migrated_template: str, start_worker: StartWorker, drain: Drain
+    sqs_server: SqsServer, postgres: Postgres, migrated_template: str, start_worker: StartWorker
 ) -> None:
     events = _a_day()
     tables = []

@@ -133,8 +133,11 @@ def set_read_only(postgres: Postgres, database_url: str, *, read_only: bool) -> 
     """What a client sees when the primary has become a standby: connections are cut, and writes refused."""
     postgres.execute(f"ALTER SYSTEM SET default_transaction_read_only = {'on' if read_only else 'off'}")
     postgres.execute("SELECT pg_reload_conf()")
-    name = psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]
-    postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 def test_a_lock_held_beyond_the_statement_timeout_costs_nothing(
