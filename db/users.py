@@ -1,7 +1,7 @@
 """The table `users`: who has signed up."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -68,6 +68,14 @@ def find_users(connection: Connection, cognito_user_ids: Iterable[str]) -> dict[
     """Return the `uuid` of each of these users that is in the table, by `cognito_user_id`."""
     rows = connection.execute(statement("find_users"), {"cognito_user_ids": list(cognito_user_ids)})
     return dict(rows.fetchall())
+
+
+def list_users(connection: Connection, *, page_size: int) -> Iterator[list[str]]:
+    """Every `cognito_user_id` in the table, page by page; those that are inserted meanwhile may be missing."""
+    after = ""
+    while page := [row[0] for row in connection.execute(statement("list_users"), {"after": after, "limit": page_size})]:
+        yield page
+        after = page[-1]
 
 
 def _insert(connection: Connection, users: Sequence[NewUser]) -> set[str]:

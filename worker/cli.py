@@ -9,13 +9,14 @@ import click
 import psycopg
 
 from db.errors import describe
-from worker.settings import InvalidSettings
+from worker.settings import InvalidSettings, adopt_region
 from worker.sqs import SqsError
 
 # Command: its module in `worker.commands`, where it is found under its own name (`-` becomes `_`).
 _MODULES = {
     "worker": "run",
     "db": "database",
+    "dlq": "dlq",
     "publish": "publish",
     "reconcile": "reconcile",
     "schema": "schema",
@@ -68,3 +69,4 @@ def cli() -> None:
       signup-sync worker            run until stopped
       signup-sync worker --once     run until the queue is empty
     """
+    adopt_region()

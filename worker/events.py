@@ -6,8 +6,8 @@ the models do not name are ignored, so that publishers can be ahead of the worke
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
-from uuid import UUID
+from typing import Annotated, Any, Literal, Self, TypeVar
+from uuid import UUID, uuid4
 
 from pydantic import (
     AfterValidator,
@@ -90,6 +90,27 @@ class UserSignedUp(_Event):
     type: Literal["user.signed_up.v1"]
     data: SignedUpData
 
+    @classmethod
+    def new(
+        cls,
+        *,
+        cognito_user_id: str,
+        handle: str,
+        display_name: str,
+        source: str,
+        email: str | None = None,
+        time: datetime | None = None,
+        traceparent: str | None = None,
+    ) -> Self:
+        """An event of now, or of `time`. Raises `InvalidEvent`."""
+        data = {
+            "cognito_user_id": cognito_user_id,
+            "email": email,
+            "display_name": display_name,
+            "handle": handle,
+        }
+        return _new(cls, "user.signed_up.v1", cognito_user_id, source, data, time, traceparent)
+
 
 class ActivityCreated(_Event):
     """`activity.created.v1`: a user has posted. `id` is the activity's UUID, made by the publisher."""
@@ -97,6 +118,27 @@ class ActivityCreated(_Event):
     id: UUID
     type: Literal["activity.created.v1"]
     data: ActivityData
+
+    @classmethod
+    def new(
+        cls,
+        *,
+        author: str,
+        message: str,
+        source: str,
+        expires_at: datetime | None = None,
+        reply_to: UUID | None = None,
+        time: datetime | None = None,
+        traceparent: str | None = None,
+    ) -> Self:
+        """An event of now, or of `time`, with an id of its own; `author` is a Cognito `sub`. Raises `InvalidEvent`."""
+        data = {
+            "cognito_user_id": author,
+            "message": message,
+            "expires_at": expires_at,
+            "reply_to_activity_uuid": reply_to,
+        }
+        return _new(cls, "activity.created.v1", uuid4(), source, data, time, traceparent)
 
     @model_validator(mode="after")
     def _replies_to_another(self) -> Self:
@@ -111,7 +153,7 @@ _event: TypeAdapter[UserSignedUp | ActivityCreated] = TypeAdapter(Event)
 
 
 class InvalidEvent(ValueError):
-    """A body that is not an event of the contract.
+    """Something that is not an event of the contract.
 
     `unknown_type`: it is well-formed so far, but of a type or version that this worker does not know. The text is one
     line and holds no value of the event.
@@ -120,6 +162,35 @@ class InvalidEvent(ValueError):
     def __init__(self, detail: str, *, unknown_type: bool) -> None:
         super().__init__(detail)
         self.unknown_type = unknown_type
+
+
+_EventT = TypeVar("_EventT", bound=_Event)
+
+
+def _new(
+    model: type[_EventT],
+    event_type: str,
+    event_id: str | UUID,
+    source: str,
+    data: dict[str, Any],
+    time: datetime | None,
+    traceparent: str | None,
+) -> _EventT:
+    event = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": source,
+        "type": event_type,
+        "time": time or datetime.now(UTC),
+        "traceparent": traceparent,
+        "data": data,
+    }
+    try:
+        return model.model_validate(event)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        text = "; ".join(_describe(detail, branches=0) for detail in details)
+        raise InvalidEvent(text, unknown_type=False) from None
 
 
 def parse_event(body: str) -> UserSignedUp | ActivityCreated:
@@ -150,12 +221,12 @@ _WORDS_FOR_PATTERN = {
 }
 
 
-def _describe(error: ErrorDetails) -> str:
+def _describe(error: ErrorDetails, *, branches: int = 1) -> str:
     words = _WORDS.get(error["type"], error["msg"]).removeprefix("Value error, ")
     if error["type"] == "string_pattern_mismatch":
         words = _WORDS_FOR_PATTERN[error["ctx"]["pattern"]]
     if error["type"].startswith("union_tag"):
         return f"type: {words}"
-    # The first part is the branch of the union, which the publisher did not write.
-    path = ".".join(str(part) for part in error["loc"][1:])
+    # The first part, where a union was read, is its branch, which the publisher did not write.
+    path = ".".join(str(part) for part in error["loc"][branches:])
     return f"{path}: {words}" if path else words

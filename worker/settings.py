@@ -9,7 +9,9 @@ from typing import Annotated, Literal, Self
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from db.credentials import Conninfo, IamConninfo, SecretConninfo
 
 
 class InvalidSettings(Exception):
@@ -47,6 +49,26 @@ class DatabaseSettings(_FromEnvironment):
 
     database_url: Annotated[str, Field(description="Postgres, as a libpq URL; the password may be in PGPASSWORD")]
 
+    database_secret_arn: Annotated[
+        str | None, Field(description="a Secrets Manager secret with username and password, read at each connection")
+    ] = None
+    database_iam_auth: Annotated[
+        bool, Field(description="log in by RDS' IAM authentication, as DATABASE_URL's user")
+    ] = False
+
+    @property
+    def conninfo(self) -> Conninfo:
+        """What the database is connected with. Raises `psycopg.OperationalError` when AWS' settings are missing."""
+        if self.database_secret_arn:
+            return SecretConninfo(self.database_url, self.database_secret_arn)
+        return IamConninfo(self.database_url) if self.database_iam_auth else self.database_url
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> Self:
+        if self.database_secret_arn and self.database_iam_auth:
+            raise ValueError("DATABASE_SECRET_ARN and DATABASE_IAM_AUTH exclude each other")
+        return self
+
     @field_validator("database_url")
     @classmethod
     def _libpq_can_read_it(cls, url: str) -> str:
@@ -55,6 +77,14 @@ class DatabaseSettings(_FromEnvironment):
         except psycopg.ProgrammingError:
             raise ValueError("should be a URL such as postgresql://user@host:5432/database") from None
         return url
+
+
+class WorkerRoleSettings(DatabaseSettings):
+    """What `signup-sync db grant-worker` reads."""
+
+    worker_secret_arn: Annotated[
+        str | None, Field(description="the secret of the worker's role, for the password that it gets at first")
+    ] = None
 
 
 class EventsQueueSettings(_FromEnvironment):
@@ -102,12 +132,23 @@ class WorkerSettings(DatabaseSettings, QueuesSettings):
     ] = "auto"
 
 
+def adopt_region() -> None:
+    """Let boto3 have the region of AWS_REGION, which ECS, the other SDKs and the AWS CLI go by.
+
+    By itself it reads nothing but AWS_DEFAULT_REGION and the profile (botocore.configprovider).
+    """
+    if region := os.environ.get("AWS_REGION"):
+        os.environ["AWS_DEFAULT_REGION"] = region
+
+
 def no_color() -> bool:
     """Whether colours are unwanted wherever they would be possible (no-color.org)."""
     return bool(os.environ.get("NO_COLOR"))
 
 
 def _describe(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    if not location:  # of several settings together, which the message names
+        return message.removeprefix("Value error, ")
     name = str(location[0]).upper()
     if kind == "missing":
         return f"{name} is not set"

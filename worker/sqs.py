@@ -5,8 +5,10 @@ Limits are those of the SQS Developer Guide, "Amazon SQS message quotas".
 
 import json
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 BATCH_ENTRIES = 10  # messages in one call
 MESSAGE_BYTES = 1_048_576  # a message with its attributes, and all messages of one call together
 MESSAGE_ATTRIBUTES = 10  # attributes of one message
+IN_FLIGHT = 120_000  # messages of one queue; beyond that a long poll gives none, and a short one `OverLimit`
+MOVES_PER_SECOND = 500  # messages; the fastest that a move task can be told to be (SQS API Reference)
 CONNECT_TIMEOUT = 3.0  # seconds
 READ_TIMEOUT = 10.0  # seconds, above the time that a receive waits by itself
 CALL_ATTEMPTS = 3  # of one call, with botocore's backoff in between
@@ -53,13 +57,18 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message as it was received; `receive_count` counts this time too."""
+    """A message as it was received; `receive_count` counts this time too.
+
+    `sent_at` is in seconds since the epoch, of SQS's clock. Where SQS itself moved it to the dead-letter queue, it is
+    the time at which it was first sent (SQS Developer Guide, "Using dead-letter queues in Amazon SQS").
+    """
 
     message_id: str
     receipt_handle: str
     body: str
     receive_count: int
     attributes: Attributes
+    sent_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +86,29 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class QueueAttributes:
-    """What a queue says of itself; `max_receive_count` and `dead_letter_arn` are None without a redrive policy."""
+    """What a queue says of itself; `max_receive_count` and `dead_letter_arn` are None without a redrive policy.
+
+    The counts are approximate, and up to a minute old (SQS API Reference, GetQueueAttributes).
+    """
 
     arn: str
     visibility_timeout: int  # seconds
     max_receive_count: int | None
     dead_letter_arn: str | None
+    visible: int = 0  # messages
+    in_flight: int = 0  # messages
+    answered_at: float = 0.0  # seconds since the epoch, of SQS's clock, rounded down
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTask:
+    """SQS's own way of moving messages from a dead-letter queue; `handle` is None unless it is running."""
+
+    handle: str | None
+    status: str
+    moved: int
+    to_move: int | None
+    failure_reason: str | None
 
 
 def connect(*, wait_seconds: int = 0, connections: int = 10, attempts: int = CALL_ATTEMPTS) -> "SQSClient":
@@ -112,7 +138,8 @@ class Queue:
         self._client = client
 
     def describe(self) -> QueueAttributes:
-        answer = self._call("get_queue_attributes", AttributeNames=["All"])["Attributes"]
+        response = self._call("get_queue_attributes", AttributeNames=["All"])
+        answer = response["Attributes"]
         redrive = json.loads(answer.get("RedrivePolicy") or "{}")
         count = redrive.get("maxReceiveCount")
         return QueueAttributes(
@@ -120,11 +147,14 @@ class Queue:
             visibility_timeout=int(answer.get("VisibilityTimeout", 30)),
             max_receive_count=None if count is None else int(count),
             dead_letter_arn=redrive.get("deadLetterTargetArn"),
+            visible=int(answer.get("ApproximateNumberOfMessages", 0)),
+            in_flight=int(answer.get("ApproximateNumberOfMessagesNotVisible", 0)),
+            answered_at=_answered_at(response),
         )
 
     def receive(self, *, wait_seconds: int, visibility_timeout: int) -> list[Received]:
         """Up to ten messages, as soon as there are any and after `wait_seconds` at the latest."""
-        names = ["ApproximateReceiveCount"]
+        names = ["ApproximateReceiveCount", "SentTimestamp"]
         answer = self._call(
             "receive_message",
             MaxNumberOfMessages=BATCH_ENTRIES,
@@ -157,10 +187,41 @@ class Queue:
         return _failures(self._call("send_message_batch", Entries=entries))
 
     def _call(self, operation: str, **parameters: Any) -> Any:
-        try:
-            return getattr(self._client, operation)(QueueUrl=self.url, **parameters)
-        except (BotoCoreError, ClientError) as error:
-            raise _sqs_error(operation, error) from error
+        return _call(self._client, operation, QueueUrl=self.url, **parameters)
+
+
+class MoveTasks:
+    """The move tasks of a dead-letter queue; at most one of them is running (SQS API Reference, StartMessageMoveTask).
+
+    Every method raises `SqsError`. Most imitations of SQS do not have these calls.
+    """
+
+    def __init__(self, source_arn: str, client: "SQSClient") -> None:
+        self._source_arn = source_arn
+        self._client = client
+
+    def start(self, destination_arn: str, per_second: int | None) -> str:
+        """Start to move all messages, and return the task's handle; `per_second` is `MOVES_PER_SECOND` at most."""
+        rate = {} if per_second is None else {"MaxNumberOfMessagesPerSecond": per_second}
+        parameters = {"SourceArn": self._source_arn, "DestinationArn": destination_arn, **rate}
+        handle: str = _call(self._client, "start_message_move_task", **parameters)["TaskHandle"]
+        return handle
+
+    def latest(self) -> MoveTask | None:
+        """The task that was started last, whoever did."""
+        answer = _call(self._client, "list_message_move_tasks", SourceArn=self._source_arn, MaxResults=1)
+        return next(map(_move_task, answer.get("Results") or []), None)
+
+    def cancel(self, handle: str) -> None:
+        """Stop; what has been moved is not moved back."""
+        _call(self._client, "cancel_message_move_task", TaskHandle=handle)
+
+
+def _call(client: "SQSClient", operation: str, **parameters: Any) -> Any:
+    try:
+        return getattr(client, operation)(**parameters)
+    except (BotoCoreError, ClientError) as error:
+        raise _sqs_error(operation, error) from error
 
 
 def in_batches(messages: Sequence[Outgoing]) -> Iterator[list[int]]:
@@ -189,7 +250,26 @@ def _received(message: Any) -> Received:
         body=message["Body"],
         receive_count=int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
         attributes=message.get("MessageAttributes", {}),
+        sent_at=int(message.get("Attributes", {}).get("SentTimestamp", 0)) / 1000,
     )
+
+
+def _move_task(entry: Any) -> MoveTask:
+    return MoveTask(
+        handle=entry.get("TaskHandle"),
+        status=entry.get("Status", "UNKNOWN"),
+        moved=int(entry.get("ApproximateNumberOfMessagesMoved") or 0),
+        to_move=entry.get("ApproximateNumberOfMessagesToMove"),
+        failure_reason=entry.get("FailureReason"),
+    )
+
+
+def _answered_at(response: Any) -> float:
+    """The time of the answer's `Date` header (RFC 9110, 6.6.1 "Date"), else of our own clock."""
+    try:
+        return parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+    except (KeyError, ValueError):
+        return time.time()
 
 
 def _failures(answer: Any) -> list[Failure]:

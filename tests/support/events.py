@@ -30,6 +30,4 @@ def activity(author: str, message: str = "hello", *, id: str | None = None, repl
 
 def body(type_: str, id_: str, data: dict[str, Any]) -> str:
     """An event as a message's body."""
-    return json.dumps(
-        {"specversion": "1.0", "id": id_, "source": "/tests", "type": type_, "time": TIME, "data": data}
-    )
+    return json.dumps({"specversion": "1.0", "id": id_, "source": "/tests", "type": type_, "time": TIME, "data": data})

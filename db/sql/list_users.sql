@@ -1,0 +1,5 @@
+SELECT cognito_user_id
+FROM users
+WHERE cognito_user_id > %(after)s
+ORDER BY cognito_user_id
+LIMIT %(limit)s

@@ -1,0 +1,44 @@
+"""What went wrong with a call to AWS, in words for a person who has just set it up: what is wrong, and what to do."""
+
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
+
+# The services' own words (SQS API Reference, "Common Error Types"; Amazon Cognito user pools API Reference, "Common
+# Errors"; the older names are those of the query protocol), and what they do not say.
+_ACCESS_DENIED = ("AccessDenied", "AccessDeniedException")
+_ADVICE = {
+    "ExpiredToken": "sign in again, or renew the credentials",
+    "ExpiredTokenException": "sign in again, or renew the credentials",
+    "InvalidClientTokenId": "are these the credentials of the right account?",
+    "UnrecognizedClientException": "are these the credentials of the right account?",
+    "QueueDoesNotExist": "are the queue's URL and AWS_REGION right?",
+    "AWS.SimpleQueueService.NonExistentQueue": "are the queue's URL and AWS_REGION right?",
+    "ResourceNotFoundException": "are its id and AWS_REGION right?",
+}
+
+
+def explain(error: Exception, *, action: str, endpoint_variable: str) -> tuple[str, str]:
+    """The code (AWS's, or the name of botocore's exception) and one line of text.
+
+    `action` is what an IAM policy has to allow for the call, `endpoint_variable` the setting that can lead the call
+    elsewhere.
+    """
+    if isinstance(error, ClientError):
+        return _explain_answer(error, action)
+    code = type(error).__name__
+    if isinstance(error, NoRegionError):
+        return code, "no region: set AWS_REGION"
+    if isinstance(error, NoCredentialsError):
+        return code, "no AWS credentials: set AWS_PROFILE, or run with a role"
+    if isinstance(error, EndpointConnectionError):
+        return code, f"{error}: is the endpoint right (AWS_REGION, {endpoint_variable})?"
+    return code, str(error).partition("\n")[0] or code
+
+
+def _explain_answer(error: ClientError, action: str) -> tuple[str, str]:
+    answer = error.response.get("Error", {})
+    code = answer.get("Code", "Unknown").rpartition("#")[2]
+    message = answer.get("Message", "").partition("\n")[0]
+    text = f"{code}: {message}" if message else code
+    if code in _ACCESS_DENIED:
+        return code, f"{text} (needs {action})"
+    return code, f"{text} ({_ADVICE[code]})" if code in _ADVICE else text
