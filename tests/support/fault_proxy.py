@@ -164,6 +164,11 @@ class FaultProxy:
         answer = _error(status, code, query_code, message)
         self._add(_Fault(action, lambda _request, _forward: answer, times, probability))
 
+    def answer(self, action: str, body: dict[str, Any], *, times: int | None = None) -> None:
+        """Answer with this, without forwarding: for what the server behind does not know."""
+        response = _json_response(HTTPStatus.OK, body, {})
+        self._add(_Fault(action, lambda _request, _forward: response, times, 1.0))
+
     def fail_entries(
         self,
         action: str,

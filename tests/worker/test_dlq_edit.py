@@ -1,0 +1,212 @@
+"""`signup-sync dlq edit`: a broken event is mended and sent, or nothing happens to it."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import command
+from tests.support.events import sign_up
+from tests.support.fault_proxy import FaultProxy
+from tests.support.sqs import Queues
+from tests.worker.dlq import Dlq
+
+BROKEN = sign_up("ada", handle="a b")
+MENDED = sign_up("ada", handle="ada").replace(": ", ":").replace(", ", ",")
+
+
+@pytest.fixture
+def dlq(queues: Queues) -> Dlq:
+    return Dlq(queues)
+
+
+@pytest.fixture
+def proxy(queues: Queues) -> Iterator[FaultProxy]:
+    with FaultProxy(queues.endpoint_url) as proxy:
+        yield proxy
+
+
+def kept_text(errors: str) -> Path:
+    """The file that the command says your text is in."""
+    [line] = [line for line in errors.splitlines() if "your text is in " in line]
+    return Path(line.rpartition(" in ")[2])
+
+
+def test_an_edited_event_is_sent_and_its_dead_letter_deleted(dlq: Dlq) -> None:
+    [ada] = dlq.fill(BROKEN, reason="invalid_event")
+
+    done = dlq.run("edit", ada, stdin="y\n", EDITOR="sed -i 's/a b/ada/'")
+
+    assert done.returncode == 0
+    assert '-    "handle": "a b"\n+    "handle": "ada"\n' in done.stdout
+    [message] = dlq.queues.client.receive_message(QueueUrl=dlq.queues.events_url, MessageAttributeNames=["All"])[
+        "Messages"
+    ]
+    assert message["Body"] == MENDED
+    assert list(message["MessageAttributes"]) == ["tenant"]
+    assert dlq.queues.dead_letter_count() == 0
+
+
+def test_visual_comes_before_editor(dlq: Dlq) -> None:
+    [ada] = dlq.fill(BROKEN)
+
+    done = dlq.run("edit", ada, "--yes", VISUAL="sed -i 's/a b/ada/'", EDITOR="false")
+
+    assert done.returncode == 0
+    assert dlq.event_bodies() == [MENDED]
+
+
+def test_an_invalid_edit_goes_nowhere_and_is_kept(dlq: Dlq) -> None:
+    [ada] = dlq.fill(BROKEN)
+
+    done = dlq.run("edit", ada, "--yes", EDITOR="sed -i 's/a b/still wrong/'")
+    kept = kept_text(done.stderr)
+
+    assert done.returncode == 2
+    assert "the event is invalid: data.handle: must not contain white space" in done.stderr
+    assert '"handle": "still wrong"' in kept.read_text()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    kept.unlink()
+    assert dlq.dead_bodies() == [BROKEN]
+    assert dlq.event_bodies() == []
+
+
+@pytest.mark.parametrize("answer", ["n\n", ""])
+def test_without_agreement_nothing_is_sent(dlq: Dlq, answer: str) -> None:
+    [ada] = dlq.fill(BROKEN)
+
+    done = dlq.run("edit", ada, stdin=answer, EDITOR="sed -i 's/a b/ada/'")
+
+    assert done.returncode == 1
+    kept_text(done.stderr).unlink()
+    assert dlq.dead_bodies() == [BROKEN]
+    assert dlq.event_bodies() == []
+
+
+def test_on_a_terminal_an_invalid_edit_can_be_edited_again(dlq: Dlq, tmp_path: Path) -> None:
+    [ada] = dlq.fill(BROKEN)
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nsed -i 's/still wrong/ada/; s/a b/still wrong/' \"$1\"\n")
+    editor.chmod(0o700)
+    controller, terminal = os.openpty()
+    with dlq.start_at("edit", ada, stdin=terminal, EDITOR=str(editor)) as edit:
+        os.write(controller, b"y\ny\n")
+        output, _ = edit.communicate(timeout=20)
+    os.close(controller)
+    os.close(terminal)
+
+    assert edit.returncode == 0
+    assert '+    "handle": "ada"' in output
+    assert dlq.event_bodies() == [MENDED]
+
+
+@pytest.mark.parametrize("editor", ["false", "no-such-editor"])
+def test_an_editor_that_fails_changes_nothing(dlq: Dlq, editor: str) -> None:
+    [ada] = dlq.fill(BROKEN)
+
+    done = dlq.run("edit", ada, "--yes", EDITOR=editor)
+
+    assert done.returncode == 2
+    assert "set VISUAL or EDITOR" in done.stderr
+    assert done.stderr.count("\n") == 2
+    kept_text(done.stderr).unlink()
+    assert dlq.dead_bodies() == [BROKEN]
+
+
+def test_an_edit_that_changes_nothing_sends_nothing(dlq: Dlq) -> None:
+    [ada] = dlq.fill(BROKEN)
+
+    assert dlq.run("edit", ada, "--yes", EDITOR="true").stdout == "nothing was changed, and nothing sent\n"
+    assert dlq.dead_bodies() == [BROKEN]
+
+
+def test_members_are_set_without_an_editor(dlq: Dlq) -> None:
+    body = BROKEN.replace('"id"', '"extra": [1.10, 1e400], "id"')
+    [ada] = dlq.fill(body)
+
+    dry = dlq.run("edit", ada, "--set", "data.handle=ada", "--dry-run")
+    assert '+    "handle": "ada"' in dry.stdout
+    assert dlq.dead_bodies() == [body]
+    done = dlq.run("edit", ada, "--set", "data.handle=ada", "--set", "data.email=null", "--yes")
+
+    assert done.returncode == 0
+    assert dlq.event_bodies() == [body.replace('"a b"', '"ada"').replace('"ada@example.com"', "null")]
+
+
+def test_members_are_set_in_all_that_the_filters_choose(dlq: Dlq) -> None:
+    dlq.fill(*[sign_up(f"user-{number}", display_name="") for number in range(12)], reason="invalid_event")
+    dlq.fill(BROKEN, reason="unknown_type")
+
+    done = dlq.run("edit", "--reason", "invalid_event", "--set", "data.display_name=Unknown", stdin="y\n")
+
+    assert done.returncode == 0
+    assert "Send these 12 events" in done.stderr
+    expected = [sign_up(f"user-{number}", display_name="Unknown") for number in range(12)]
+    assert dlq.event_bodies() == sorted(expected)
+    assert dlq.dead_bodies() == [BROKEN]
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("data.handle=a b", "the event would be invalid: data.handle: must not contain white space"),
+        ("data.handle=42", "the event would be invalid: data.handle: Input should be a valid string"),
+        ("data.handle.first=x", "cannot set data.handle.first: there is no object to set it in"),
+    ],
+)
+def test_a_set_that_makes_no_valid_event_goes_nowhere(dlq: Dlq, setting: str, reason: str) -> None:
+    [ada] = dlq.fill(BROKEN)
+
+    done = dlq.run("edit", ada, "--set", setting, "--yes")
+
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert dlq.dead_bodies() == [BROKEN]
+    assert dlq.held() == 0
+
+
+def test_the_wrong_words_are_explained(dlq: Dlq) -> None:
+    neither = dlq.run("edit")
+    without_value = dlq.run("edit", "x", "--set", "data.handle")
+
+    assert (neither.returncode, without_value.returncode) == (2, 2)
+    assert "Give its ID, or filters together with --set." in neither.stderr
+    assert "is not a member and its value, such as data.handle=ada" in without_value.stderr
+
+
+def test_several_events_are_not_opened_in_an_editor(dlq: Dlq) -> None:
+    first, second = dlq.fill(BROKEN, BROKEN)
+
+    done = dlq.run("edit", "ada", EDITOR="false")
+
+    assert done.returncode == 2
+    assert "there are 2 of them: choose one by its message id" in done.stderr
+    assert first in done.stderr
+    assert second in done.stderr
+
+
+def test_a_send_that_fails_leaves_message_and_text(dlq: Dlq, proxy: FaultProxy) -> None:
+    [ada] = dlq.fill(BROKEN)
+    proxy.fail("SendMessageBatch", status=403, code="AccessDeniedException")
+
+    done = Dlq(dlq.queues, proxy.endpoint_url).run("edit", ada, "--yes", EDITOR="sed -i 's/a b/ada/'")
+
+    assert done.returncode == 2
+    assert "(needs sqs:SendMessage)" in done.stderr
+    kept_text(done.stderr).unlink()
+    assert dlq.dead_bodies() == [BROKEN]
+    assert dlq.held() == 0
+
+
+def test_a_difference_cannot_drive_the_terminal(dlq: Dlq) -> None:
+    [ada] = dlq.fill(BROKEN.replace("a b", "a b\u009b31m"))
+
+    _, seen, _ = command.run_on_terminal(
+        "dlq", "edit", ada, "--set", "data.handle=ada", "--dry-run", environment=dlq.environment
+    )
+
+    assert "\\u009b31m" in seen
+    assert "\u009b" not in seen

@@ -1,0 +1,276 @@
+"""`signup-sync dlq stats`, `list` and `show`: they tell what there is, and change nothing."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import command
+from tests.support.events import activity, sign_up
+from tests.support.fault_proxy import FaultProxy
+from tests.support.ports import free_port
+from tests.support.sqs import Queues
+from tests.support.wait import wait_until
+from tests.worker.dlq import Dlq
+from worker.held import Held
+from worker.sqs import Queue
+
+
+@pytest.fixture
+def dlq(queues: Queues) -> Dlq:
+    return Dlq(queues)
+
+
+@pytest.fixture
+def proxy(queues: Queues) -> Iterator[FaultProxy]:
+    with FaultProxy(queues.endpoint_url) as proxy:
+        yield proxy
+
+
+def test_stats_count_by_reason_and_type(dlq: Dlq) -> None:
+    dlq.fill(sign_up("ada"), sign_up("bob", handle="a b"), reason="invalid_event")
+    dlq.fill(activity("ada"), "no JSON", reason=None)
+
+    [stats] = dlq.json("stats")
+    oldest = stats.pop("oldest_age_seconds")
+
+    assert stats == {
+        "messages": 4,
+        "in_flight_elsewhere": 0,
+        "by_reason": {"invalid_event": 2, "worker_crashed": 2},
+        "by_type": {"user.signed_up.v1": 2, "activity.created.v1": 1, "unreadable": 1},
+    }
+    assert oldest >= 0
+    assert "reason\tinvalid_event\t2\n" in dlq.run("stats").stdout
+
+
+def test_an_empty_queue_is_no_error(dlq: Dlq) -> None:
+    assert dlq.json("stats")[0]["messages"] == 0
+    assert dlq.json("list") == []
+    assert dlq.run("replay").stdout == "nothing to do\n"
+
+
+def test_filters_narrow_what_is_listed(dlq: Dlq) -> None:
+    [ada] = dlq.fill(sign_up("ada"), reason="invalid_event")
+    [bob, eve] = dlq.fill(sign_up("bob"), activity("eve", "Hello World"), reason="unknown_author")
+
+    def found(*filters: str) -> set[str]:
+        return {line["id"] for line in dlq.json("list", *filters)}
+
+    assert found("--reason", "unknown_author", "--type", "user.signed_up.v1", "--newer-than", "1h") == {bob}
+    assert found("--match", "hello world", "--older-than", "0s") == {eve}
+    assert found("--id", ada, "--id", "bob") == {ada, bob}
+    assert len(found("--limit", "2")) == 2
+    assert dlq.visible() == 3
+
+
+def test_a_list_holds_nothing_that_people_wrote(dlq: Dlq) -> None:
+    dlq.fill(sign_up("ada", handle="a b"), json.dumps({"type": "ada@example.com", "id": "ada@example.com"}))
+
+    for arguments in (("list",), ("list", "--json"), ("stats",)):
+        output = dlq.run(*arguments).stdout
+        assert "unreadable" in output
+        assert "@" not in output
+        assert "a b" not in output
+
+
+def test_show_tells_everything_and_what_is_wrong_today(dlq: Dlq) -> None:
+    [broken] = dlq.fill(sign_up("ada", handle="a b"), reason="invalid_event", detail="data.handle: no")
+    [mended] = dlq.fill(sign_up("bob"), reason="unknown_type")
+
+    shown = dlq.run("show", broken).stdout
+    assert '    "email": "ada@example.com",\n' in shown
+    assert "data.handle: no" in shown
+    assert "tenant" in shown
+    assert "invalid: data.handle: must not contain white space or U+0000" in shown
+    assert "valid: the worker would take it" in dlq.run("show", mended).stdout
+    [as_json] = dlq.json("show", broken)
+    assert as_json["body"] == sign_up("ada", handle="a b")
+    assert as_json["valid"] is False
+    assert as_json["attempts"] == 5
+    assert as_json["attributes"]["failed_at"]["StringValue"] == "2026-01-31T12:00:00.000Z"
+    assert dlq.json("show", "bob")[0]["id"] == mended
+
+
+def test_who_asks_for_what_is_not_there_is_told(dlq: Dlq) -> None:
+    done = dlq.run("show", "nobody")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "signup-sync: there is no dead letter nobody\n"
+
+
+def test_a_message_cannot_drive_the_terminal(dlq: Dlq) -> None:
+    [hostile] = dlq.fill('{"type": "x", "data": "\u009b2J\u202e"}', "\u009b31m", detail="\u009b2J\rforged")[:1]
+
+    for arguments in (("list",), ("show", hostile), ("replay",)):
+        status, seen, _ = command.run_on_terminal("dlq", *arguments, environment={**dlq.environment, "NO_COLOR": "1"})
+        assert status in (0, 1)
+        assert not set("\u009b\u202e") & set(seen)
+        assert "\rforged" not in seen
+
+
+def test_a_terminal_gets_a_table_and_a_pipe_gets_fields(dlq: Dlq) -> None:
+    [ada] = dlq.fill(sign_up("ada"), reason="unknown_author")
+
+    _, seen, _ = command.run_on_terminal("dlq", "list", environment=dlq.environment)
+    _, plain, _ = command.run_on_terminal("dlq", "list", environment={**dlq.environment, "NO_COLOR": "1"})
+    piped = dlq.run("list").stdout
+
+    assert "\x1b[1mID" in seen
+    assert "REASON" in plain
+    assert "\x1b" not in plain
+    assert piped.split("\t")[0] == ada
+    assert piped.split("\t")[2:] == ["5", "unknown_author", "user.signed_up.v1", "tried in vain\n"]
+
+
+def test_everything_is_visible_again_at_the_end(dlq: Dlq) -> None:
+    bodies = [sign_up(f"user-{number}") for number in range(120)]
+    dlq.fill(*bodies)
+
+    assert len(dlq.run("list").stdout.splitlines()) == 120
+    assert (dlq.visible(), dlq.held()) == (120, 0)
+    assert dlq.dead_bodies() == sorted(bodies)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_look_releases_at_once(dlq: Dlq, proxy: FaultProxy, number: int, status: int) -> None:
+    dlq.fill(*[sign_up(f"user-{number}") for number in range(25)])
+    proxy.delay("ReceiveMessage", 1.0)
+    with Dlq(dlq.queues, proxy.endpoint_url).start("list") as listing:
+        wait_until(lambda: dlq.held() >= 10, 20, "it receives nothing")
+        listing.send_signal(number)
+        _, errors = listing.communicate(timeout=20)
+
+    assert listing.returncode == status
+    assert errors == "signup-sync: interrupted: what was held is visible again\n"
+    assert (dlq.visible(), dlq.held()) == (25, 0)
+
+
+def test_a_reader_who_goes_away_is_no_harm(dlq: Dlq) -> None:
+    dlq.fill(*[sign_up(f"user-{number}") for number in range(30)])
+    with dlq.start("list") as listing:
+        assert listing.stdout is not None
+        listing.stdout.close()
+        assert listing.wait(20) == 1
+        assert listing.stderr is not None
+        assert "Traceback" not in listing.stderr.read()
+
+    assert (dlq.visible(), dlq.held()) == (30, 0)
+
+
+def test_a_failure_in_the_middle_releases_too(dlq: Dlq, proxy: FaultProxy) -> None:
+    dlq.fill(*[sign_up(f"user-{number}") for number in range(25)])
+    proxy.delay("ReceiveMessage", 0.5)
+    with Dlq(dlq.queues, proxy.endpoint_url).start("list") as listing:
+        wait_until(lambda: dlq.held() >= 10, 20, "it receives nothing")
+        proxy.fail("ReceiveMessage", status=403, code="AccessDeniedException")
+        _, errors = listing.communicate(timeout=20)
+
+    assert listing.returncode == 2
+    assert "sqs:ReceiveMessage" in errors
+    assert (dlq.visible(), dlq.held()) == (25, 0)
+
+
+def test_what_cannot_be_released_is_said(dlq: Dlq, proxy: FaultProxy) -> None:
+    dlq.fill(*[sign_up(f"user-{number}") for number in range(3)])
+    proxy.fail("ChangeMessageVisibilityBatch", status=403, code="AccessDeniedException")
+
+    done = Dlq(dlq.queues, proxy.endpoint_url).run("list")
+
+    assert "3 messages could not be released: they are visible again in 15 seconds at most" in done.stderr
+    assert dlq.held() == 3
+
+
+def test_the_limit_of_messages_in_flight_is_explained(dlq: Dlq, proxy: FaultProxy) -> None:
+    dlq.fill(sign_up("ada"))
+    proxy.fail("ReceiveMessage", status=403, code="OverLimit")
+
+    done = Dlq(dlq.queues, proxy.endpoint_url).run("list")
+
+    assert done.returncode == 0
+    assert "120,000 messages can be in flight: there may be more that SQS did not show" in done.stderr
+
+
+def test_what_somebody_else_holds_is_said(dlq: Dlq) -> None:
+    dlq.fill(sign_up("ada"), sign_up("bob"))
+    client = dlq.queues.client
+    client.receive_message(QueueUrl=dlq.queues.dlq_url, MaxNumberOfMessages=1, VisibilityTimeout=60)
+
+    done = dlq.run("list")
+
+    assert len(done.stdout.splitlines()) == 1
+    assert "about 1 more were in flight" in done.stderr
+    assert "somebody else holds about 1 messages" in dlq.run("show", "nobody").stderr
+
+
+def test_a_lease_is_kept_until_it_is_released(dlq: Dlq) -> None:
+    dlq.fill(*[sign_up(f"user-{number}") for number in range(12)])
+    client = dlq.queues.client
+    queue = Queue(dlq.queues.dlq_url, client)
+    held = Held(queue, shortest_lease=2)
+    held.start()
+    messages = [m for _ in range(2) for m in queue.receive(wait_seconds=0, visibility_timeout=held.lease)]
+    assert held.add(messages, time.monotonic() + held.lease) == messages
+    assert held.add(messages, time.monotonic() + held.lease) == []
+
+    # Longer than the lease.
+    assert "Messages" not in client.receive_message(QueueUrl=dlq.queues.dlq_url, WaitTimeSeconds=4)
+
+    assert held.has(messages[0].message_id)
+    assert held.release(keep={messages[0].message_id}) == 0
+    assert (dlq.visible(), dlq.held()) == (11, 1)
+    assert held.let_go([messages[0].message_id, "unknown"]) == {"unknown": "MessageNotInflight"}
+    assert held.close() == 0
+    assert (dlq.visible(), dlq.held()) == (11, 0)
+
+
+FAULTS = {
+    "no_permission": ({"status": 403, "code": "AccessDeniedException"}, "(needs sqs:GetQueueAttributes)"),
+    "expired_credentials": ({"status": 403, "code": "ExpiredTokenException"}, "sign in again"),
+    "no_such_queue": (
+        {
+            "status": 400,
+            "code": "QueueDoesNotExist",
+            "query_code": "AWS.SimpleQueueService.NonExistentQueue",
+        },
+        "are the queue's URL and AWS_REGION right?",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_sqs_refuses_is_one_line(dlq: Dlq, proxy: FaultProxy, fault: str) -> None:
+    parameters, advice = FAULTS[fault]
+    proxy.fail("GetQueueAttributes", **parameters)  # type: ignore[arg-type]  # a table of keyword arguments
+
+    done = Dlq(dlq.queues, proxy.endpoint_url).run("stats")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert advice in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_dead_endpoint_is_one_line(dlq: Dlq) -> None:
+    done = Dlq(dlq.queues, f"http://127.0.0.1:{free_port()}").run("list")
+
+    assert done.returncode == 2
+    assert "AWS_ENDPOINT_URL_SQS" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_wrong_queue_is_refused(dlq: Dlq) -> None:
+    same = dlq.run("list", DLQ_URL=dlq.queues.events_url)
+    swapped = dlq.run("list", DLQ_URL=dlq.queues.events_url, QUEUE_URL=dlq.queues.dlq_url)
+    other = dlq.queues.client.create_queue(QueueName="not-a-dead-letter-queue")["QueueUrl"]
+    stranger = dlq.run("replay", DLQ_URL=other)
+
+    assert [done.returncode for done in (same, swapped, stranger)] == [2, 2, 2]
+    assert "the same queue" in same.stderr
+    assert "has a redrive policy of its own" in swapped.stderr
+    assert "DLQ_URL is not the dead-letter queue of QUEUE_URL" in stranger.stderr
+
+
+def test_a_missing_setting_is_named(dlq: Dlq) -> None:
+    assert dlq.run("list", DLQ_URL="").stderr == "signup-sync: DLQ_URL is not set\n"

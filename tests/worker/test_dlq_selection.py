@@ -1,0 +1,74 @@
+"""Which dead letters are meant, and what is read from them."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from tests.support.events import activity, sign_up
+from worker.dead_letters import DeadLetter, Selection
+from worker.sqs import Received, text_attribute
+
+
+def letter(body: str = "{}", *, id: str = "1", sent_at: float = 1000.0, **attributes: str) -> DeadLetter:  # noqa: A002 (a message's)
+    texts = {name: text_attribute(value) for name, value in attributes.items()}
+    return DeadLetter(Received(id, f"handle of {id}", body, 3, texts, sent_at))
+
+
+@pytest.mark.parametrize(
+    ("selection", "meant"),
+    [
+        (Selection(), True),
+        (Selection(ids=frozenset({"1"})), True),
+        (Selection(ids=frozenset({"source", "x"})), True),
+        (Selection(ids=frozenset({"ada"})), True),
+        (Selection(ids=frozenset({"x"})), False),
+        (Selection(reasons=frozenset({"invalid_event"})), True),
+        (Selection(reasons=frozenset({"worker_crashed"})), False),
+        (Selection(types=frozenset({"user.signed_up.v1"})), True),
+        (Selection(types=frozenset({"activity.created.v1"})), False),
+        (Selection(sent_before=1000.0), True),
+        (Selection(sent_before=999.0), False),
+        (Selection(sent_after=1000.0), True),
+        (Selection(sent_after=1001.0), False),
+        (Selection(text="ADA@example"), True),
+        (Selection(text="zoë"), True),
+        (Selection(text="bob"), False),
+        (Selection(reasons=frozenset({"invalid_event"}), text="bob"), False),
+    ],
+)
+def test_all_that_is_given_has_to_match(selection: Selection, meant: bool) -> None:
+    body = sign_up("ada", display_name="Zoë")  # escaped, as json.dumps does
+    assert selection.matches(letter(body, failure_reason="invalid_event", source_message_id="source")) is meant
+
+
+def test_nothing_more_is_received_once_all_ids_are_found() -> None:
+    def messages() -> Iterable[Received]:
+        yield letter(id="1").message
+        yield letter(id="2").message
+        raise AssertionError("it went on")
+
+    assert [found.id for found in Selection(ids=frozenset({"1", "2"})).choose(messages())] == ["1", "2"]
+    assert [found.id for found in Selection(limit=1).choose(messages())] == ["1"]
+
+
+@pytest.mark.parametrize("body", ["", "no JSON", "[1]", '"text"', "null", "[" * 100_000, '{"type": 5, "id": {}}'])
+def test_a_body_that_cannot_be_read_is_a_dead_letter_as_well(body: str) -> None:
+    broken = letter(body)
+
+    assert (broken.event_type, broken.event_id, broken.reason) == ("unreadable", None, "worker_crashed")
+    assert broken.problem is not None
+    assert not broken.contains("zoë")
+
+
+@pytest.mark.parametrize(("given", "attempts"), [("5", 5), ("", 3), ("many", 3), ("9" * 400, 3), ("²", 3)])
+def test_attempts_are_those_in_the_events_queue_if_known(given: str, attempts: int) -> None:
+    assert letter(receive_count=given).attempts == attempts
+
+
+def test_the_original_has_its_own_attributes_only() -> None:
+    body = activity("ada")
+    original = letter(
+        body, failure_reason="x", failure_detail="x", failed_at="x", receive_count="1", own="kept"
+    ).original()
+
+    assert (original.body, list(original.attributes)) == (body, ["own"])

@@ -1,0 +1,123 @@
+"""`signup-sync dlq replay`."""
+
+from collections.abc import Iterable
+
+import click
+
+from worker import redrive
+from worker.cli import Refused
+from worker.commands.dlq import options
+from worker.commands.dlq.queues import Queues, check_pair, inspecting, open_move_tasks, open_queues
+from worker.commands.dlq.report import Report
+from worker.commands.dlq.words import echo_json, letter_row, letters_table
+from worker.dead_letters import DeadLetter, Selection
+from worker.inspection import Inspection
+from worker.interrupts import Interrupted
+from worker.progress import progress_bar
+from worker.sqs import MoveTasks
+from worker.transfer import Transfer
+
+
+@click.command
+@options.selection
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
+@click.option("--force", is_flag=True, help="Send also what would fail again at once.")
+@options.rate
+@options.as_json
+def replay(selection: Selection, dry_run: bool, force: bool, rate: float | None, as_json: bool) -> None:
+    """Send dead letters back to the events queue.
+
+    What the worker would refuse at once is left where it is, and named. What is sent is the original event, without
+    the attributes that say why it failed, and its attempts start anew. It is deleted here when SQS has acknowledged
+    it there; a replay that is cut off can just be run again, since writing an event twice does no harm. What fails
+    again while this runs is left for the next time.
+
+    --force without a filter leaves it to SQS (StartMessageMoveTask), where SQS can and the role may: it moves
+    everything as it is, the failure attributes with it, which the worker does not mind. Everywhere else, messages are
+    received, sent and deleted in tens.
+
+    Exit status 1 says that something was left that would not work, or could not be sent.
+
+    \b
+    Examples:
+      signup-sync dlq replay --dry-run
+      signup-sync dlq replay --reason unknown_author --rate 50
+      signup-sync dlq replay --id 5fea7756-0ea4-451a-a703-a558b933e274
+    """
+    queues = open_queues()
+    check_pair(queues)
+    if dry_run:
+        _show(queues, selection, force=force, as_json=as_json)
+        return
+    if selection.is_everything and force and _moved_by_sqs(queues, rate, as_json=as_json):
+        return
+    if not _replay(queues, selection, force=force, rate=rate, as_json=as_json):
+        raise SystemExit(1)
+
+
+def _replay(queues: Queues, selection: Selection, *, force: bool, rate: float | None, as_json: bool) -> bool:
+    with inspecting(queues.dead_letters) as inspection:
+        expected = inspection.attributes.visible if selection.is_everything else None
+        with progress_bar("replaying", expected) as advance:
+            report = Report[DeadLetter](advance, as_json=as_json)
+            with Transfer(queues.events, inspection.held, report.result, rate) as transfer:
+                for letter in _sendable(selection.choose(inspection), inspection, report, force=force):
+                    transfer.add(letter, letter.original())
+    report.summary()
+    return report.complete
+
+
+def _sendable(
+    letters: Iterable[DeadLetter], inspection: Inspection, report: Report[DeadLetter], *, force: bool
+) -> Iterable[DeadLetter]:
+    # SQS's time is given in whole seconds.
+    began = inspection.attributes.answered_at + 1
+    for letter in letters:
+        problem = None if force else letter.problem
+        if problem is not None:
+            report.left(letter, "invalid", f"it would fail again: {problem}")
+        elif letter.message.sent_at > began:
+            report.left(letter, "came_back", "it failed while this was running")
+        else:
+            yield letter
+
+
+def _show(queues: Queues, selection: Selection, *, force: bool, as_json: bool) -> None:
+    table = letters_table()
+    with inspecting(queues.dead_letters) as inspection:
+        report = Report[DeadLetter](lambda _: None, as_json=as_json)
+        for letter in _sendable(selection.choose(inspection), inspection, report, force=force):
+            report.left(letter, "would_replay", "")
+            if not as_json:
+                table.row(*letter_row(letter))
+    report.summary()
+
+
+def _moved_by_sqs(queues: Queues, rate: float | None, *, as_json: bool) -> bool:
+    """Whether it was SQS that did it."""
+    source = queues.dead_letters.describe()
+    tasks = open_move_tasks(source.arn)
+    if not redrive.start(tasks, queues.events.describe().arn, rate):
+        return False
+    moved = _follow(tasks, source.visible)
+    if as_json:
+        echo_json({"outcome": "moved_by_sqs", "messages": moved})
+    else:
+        click.echo(f"moved by SQS: {moved}")
+    return True
+
+
+def _follow(tasks: MoveTasks, expected: int) -> int:
+    moved = 0
+    try:
+        with progress_bar("moved by SQS", expected) as advance:
+            for task in redrive.follow(tasks):
+                advance(task.moved - moved)
+                moved = task.moved
+                if task.status == "FAILED":
+                    raise Refused(f"SQS stopped after {moved} messages: {task.failure_reason or 'no reason given'}")
+    except Interrupted:
+        redrive.cancel(tasks)
+        click.echo(f"signup-sync: interrupted: about {moved} messages were moved, the rest is where it was", err=True)
+        raise
+    return moved

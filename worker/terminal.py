@@ -1,0 +1,63 @@
+"""What people see: text that cannot drive their terminal, colours where they are wanted, tables where they fit."""
+
+import shutil
+import sys
+import unicodedata
+from collections.abc import Sequence
+
+import click
+
+from worker.settings import no_color
+
+_COLUMN_GAP = "  "
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Text from a message, without what a terminal would obey: control characters, escape sequences, directions.
+
+    They are shown by their code points. `lines` leaves line ends and tabs as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_shown(character, lines=lines) for character in text)
+
+
+def styled(text: str, *, color: str | None = None, bold: bool = False) -> str:
+    """For standard output; plain unless that is a terminal on which colours are wanted."""
+    return click.style(text, fg=color, bold=bold) if sys.stdout.isatty() and not no_color() else text
+
+
+class Table:
+    """Rows as they come: columns under a heading on a terminal, else fields with tabs in between.
+
+    A column is as wide as it was said to be; the last one gets what is left of the line.
+    """
+
+    def __init__(self, columns: Sequence[tuple[str, int]]) -> None:
+        """`columns`: each one's heading, and its width in characters."""
+        self._widths = [width for _, width in columns]
+        self._terminal = sys.stdout.isatty()
+        self._line = shutil.get_terminal_size().columns
+        self._headings: Sequence[str] = [heading for heading, _ in columns]
+
+    def row(self, *cells: str) -> None:
+        if not self._terminal:
+            click.echo("\t".join(map(printable, cells)))
+            return
+        if self._headings:
+            click.echo(styled(self._laid_out(self._headings), bold=True))
+            self._headings = ()
+        click.echo(self._laid_out([printable(cell) for cell in cells]))
+
+    def _laid_out(self, cells: Sequence[str]) -> str:
+        line = _COLUMN_GAP.join(cell.ljust(width) for cell, width in zip(cells, self._widths, strict=True)).rstrip()
+        return line if len(line) <= self._line else line[: max(1, self._line - 1)] + "…"
+
+
+def _shown(character: str, *, lines: bool) -> str:
+    if character.isprintable() or (lines and character in "\n\t"):
+        return character
+    if unicodedata.category(character) == "Zs":
+        return " "
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
