@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format e2e lock clean
+.PHONY: help demo test test-slow check format e2e lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +21,11 @@ $(VENV)/installed: pyproject.toml requirements/dev.txt
 demo: $(VENV)/installed ## See the whole system work on embedded parts (KEEP=1 leaves it running)
 	@$(BIN)/python -m tests.demo $(if $(KEEP),--keep)
 
-test: $(VENV)/installed ## Run all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/installed ## Run all tests but the longest
+	$(BIN)/python -m pytest -m 'not slow and not node' --numprocesses 3 --dist worksteal $(ARGS)
+
+test-slow: $(VENV)/installed ## Run the tests that take minutes each
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: $(VENV)/installed ## Check format, lint and types
 	$(BIN)/ruff format --check .
@@ -33,7 +36,7 @@ format: $(VENV)/installed ## Rewrite the code in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-e2e: $(VENV)/installed ## Real sign-ups through cognito-local and fauxqs (needs Node.js 22 or later)
+e2e: $(VENV)/installed ## Real sign-ups through cognito-local and fauxqs (needs Node.js 20 or later)
 	tests/e2e/install-node-parts
 	$(BIN)/python -m pytest -m node tests/e2e $(ARGS)
 
@@ -42,3 +45,25 @@ lock: $(VENV)/installed ## Pin the newest versions of all dependencies, with has
 
 clean: ## Remove what was installed or generated
 	rm -rf $(VENV) .e2e .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+.PHONY: deploy destroy e2e-deploy check-deploy check-image
+
+deploy: $(VENV)/installed ## Deploy ENV=dev or prod into your AWS account
+	@test -n "$(ENV)" || { echo "which environment? make deploy ENV=dev" >&2; exit 2; }
+	deploy/deploy $(ENV)
+
+destroy: $(VENV)/installed ## Remove what runs in ENV=dev or prod; its data stays
+	@test -n "$(ENV)" || { echo "which environment? make destroy ENV=dev" >&2; exit 2; }
+	deploy/destroy $(ENV)
+
+check-deploy: $(VENV)/installed ## Lint the templates, and deploy them to a local AWS
+	tests/deploy/install-tools
+	$(BIN)/python -m pytest tests/deploy -m 'not node' $(ARGS)
+
+e2e-deploy: $(VENV)/installed ## A sign-up through the deployed templates, in a local AWS (needs Node.js)
+	tests/deploy/install-tools
+	tests/e2e/install-node-parts
+	$(BIN)/python -m pytest tests/deploy -m node $(ARGS)
+
+check-image: $(VENV)/installed ## Build the image and run the worker from it (Linux, root, buildah, debootstrap)
+	deploy/check-image
