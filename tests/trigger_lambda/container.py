@@ -48,6 +48,7 @@ class Container:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the tests
         )
 
     def __enter__(self) -> Self:
