@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
+from db.credentials import Conninfo
 from db.statements import statement
 
 Connection = psycopg.Connection[TupleRow]
@@ -42,11 +43,12 @@ class DatabaseReadOnly(psycopg.OperationalError):
 class Database:
     """Connections to one database, at most `max_connections` of them and one more for the probe.
 
+    `url` is a libpq URL, or a function that returns one for each new connection (see `db.credentials`).
     `statement_timeout_ms` and `lock_timeout_ms` bound each statement of a transaction, in milliseconds.
     """
 
-    def __init__(self, url: str, *, max_connections: int, statement_timeout_ms: int, lock_timeout_ms: int) -> None:
-        self._conninfo = make_conninfo("", **{**_CONNECTION_DEFAULTS, **conninfo_to_dict(url)})
+    def __init__(self, url: Conninfo, *, max_connections: int, statement_timeout_ms: int, lock_timeout_ms: int) -> None:
+        self._url = url
         self._max_connections = max_connections
         self._limits = {"statement_timeout_ms": statement_timeout_ms, "lock_timeout_ms": lock_timeout_ms}
         self._pool = self._new_pool()
@@ -82,13 +84,16 @@ class Database:
         On a connection of its own, so that the error is the connection's and not the pool's. Raises `psycopg.Error`
         if not: unreachable, read-only, not migrated, no privilege, or a lock that keeps writers out.
         """
-        with psycopg.connect(self._conninfo, prepare_threshold=None) as connection:
+        with psycopg.connect(self._conninfo(), prepare_threshold=None) as connection:
             connection.execute(statement("set_limits"), self._limits)
             row = connection.execute(statement("is_read_only")).fetchone()
             if row is None or row[0]:
                 raise DatabaseReadOnly("the server is read-only")
             connection.execute(statement("lock_tables"))
             connection.rollback()
+
+    def _conninfo(self) -> str:
+        return _with_defaults(self._url)
 
     def _new_pool(self) -> ConnectionPool[Connection]:
         return ConnectionPool(
@@ -101,6 +106,19 @@ class Database:
             check=ConnectionPool.check_connection,
             open=False,
         )
+
+
+def connect(url: Conninfo) -> Connection:
+    """One connection, each statement a transaction, for a command that does one thing after the other.
+
+    `url` as for `Database`; the caller closes it. Raises `psycopg.Error`.
+    """
+    return psycopg.connect(_with_defaults(url), prepare_threshold=None, autocommit=True)
+
+
+def _with_defaults(url: Conninfo) -> str:
+    given = url if isinstance(url, str) else url()
+    return make_conninfo("", **{**_CONNECTION_DEFAULTS, **conninfo_to_dict(given)})
 
 
 def _configure(connection: Connection) -> None:

@@ -7,7 +7,6 @@ during every deployment, so a revision must leave the statements of the version 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -18,6 +17,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
+
+from db.credentials import Conninfo
 
 _FOLDER = Path(__file__).parent
 
@@ -34,7 +35,7 @@ class Revision:
     applied: bool
 
 
-def status(database_url: str) -> list[Revision]:
+def status(database_url: Conninfo) -> list[Revision]:
     """Return all revisions, oldest first.
 
     Raises `psycopg.Error` when the database cannot be asked.
@@ -43,7 +44,7 @@ def status(database_url: str) -> list[Revision]:
         return _revisions(connection)
 
 
-def migrate(database_url: str) -> list[Revision]:
+def migrate(database_url: Conninfo) -> list[Revision]:
     """Bring the schema up to date; return the revisions that were applied, oldest first (none if it was up to date).
 
     All happens in one transaction under an advisory lock: of two that run at once, the second waits and finds nothing
@@ -82,10 +83,11 @@ def _config(connection: Connection) -> Config:
 
 
 @contextmanager
-def _connection(database_url: str) -> Iterator[Connection]:
+def _connection(database_url: Conninfo) -> Iterator[Connection]:
     """A connection in a transaction that commits at the end; errors come out as psycopg's own."""
     # SQLAlchemy's URLs are not libpq's: psycopg reads the URL, so that every connection parameter works.
-    engine = create_engine("postgresql+psycopg://", creator=partial(psycopg.connect, database_url), poolclass=NullPool)
+    url = database_url if isinstance(database_url, str) else database_url()
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
     try:
         with engine.begin() as connection:
             yield connection

@@ -50,7 +50,7 @@ def start_cognito_local(folder: Path, *, lambda_address: str, post_confirmation:
     config.write_text(
         json.dumps(
             {
-                "LambdaClient": {"endpoint": lambda_address},
+                "LambdaClient": {"endpoint": lambda_address, "region": "us-east-1"},
                 "TriggerFunctions": {"PostConfirmation": post_confirmation},
                 # As in AWS. By itself cognito-local makes everybody sign in with their e-mail address.
                 "UserPoolDefaults": {"UsernameAttributes": []},

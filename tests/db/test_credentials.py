@@ -1,0 +1,277 @@
+"""Passwords that change while the worker runs, and the role that it runs under."""
+
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import boto3
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from db.activities import NewActivity, insert_activities
+from db.credentials import Conninfo
+from db.migrations import migrate
+from db.pool import Database
+from db.roles import grant_worker
+from db.users import NewUser, insert_users
+from tests.support.postgres import Postgres
+from tests.support.sqs import REGION, Queues, SqsServer, aws_environment
+from tests.support.wait import wait_until
+from tests.support.worker_process import WorkerProcess, worker_environment
+
+ROLE = "signup_sync_worker"
+ARRIVAL_TIMEOUT = 30.0  # seconds
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A secret of the local Secrets Manager that holds the role's password."""
+
+    endpoint_url: str
+    arn: str
+
+    @classmethod
+    def create(cls, endpoint_url: str, password: str) -> "Secret":
+        with closing(secrets_client(endpoint_url)) as client:
+            answer = client.create_secret(Name=f"worker-{uuid.uuid4().hex}", SecretString=secret_string(password))
+        return cls(endpoint_url, answer["ARN"])
+
+    def put(self, password: str) -> None:
+        with closing(secrets_client(self.endpoint_url)) as client:
+            client.put_secret_value(SecretId=self.arn, SecretString=secret_string(password))
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"AWS_ENDPOINT_URL_SECRETS_MANAGER": self.endpoint_url, "DATABASE_SECRET_ARN": self.arn}
+
+
+def secrets_client(endpoint_url: str):  # type: ignore[no-untyped-def] # its stubs are not installed
+    return boto3.client(
+        "secretsmanager",
+        endpoint_url=endpoint_url,
+        region_name=REGION,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+    )
+
+
+def secret_string(password: str) -> str:
+    return json.dumps({"username": ROLE, "password": password, "engine": "postgres"})
+
+
+@pytest.fixture
+def guarded_postgres(own_postgres: Postgres) -> Postgres:
+    """A Postgres, migrated, that asks everybody but its superuser for a password."""
+    migrate(own_postgres.url())
+    ((hba_file,),) = own_postgres.execute("SHOW hba_file")
+    Path(hba_file).write_text("host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+    own_postgres.execute("SELECT pg_reload_conf()")
+    return own_postgres
+
+
+@pytest.fixture
+def secret(sqs_server: SqsServer) -> Secret:
+    return Secret.create(sqs_server.endpoint_url, "the first")
+
+
+@pytest.fixture
+def worker(guarded_postgres: Postgres, queues: Queues, secret: Secret) -> Iterator[WorkerProcess]:
+    """A worker that logs in as its own role with the secret's password; DATABASE_URL names neither."""
+    grant_worker(guarded_postgres.url(), ROLE, password="the first")
+    url = f"postgresql://127.0.0.1:{guarded_postgres.port}/postgres"
+    with WorkerProcess(environment=worker_environment(url, queues, settings=secret.settings)) as worker:
+        yield worker
+
+
+def signed_up(name: str) -> str:
+    data = {"cognito_user_id": name, "email": None, "display_name": name, "handle": name}
+    return json.dumps(envelope(name, "user.signed_up.v1", data))
+
+
+def posted(author: str, activity: uuid.UUID, reply_to: uuid.UUID | None = None) -> str:
+    reply = str(reply_to) if reply_to else None
+    data = {"cognito_user_id": author, "message": "hello", "expires_at": None, "reply_to_activity_uuid": reply}
+    return json.dumps(envelope(str(activity), "activity.created.v1", data))
+
+
+def envelope(event_id: str, kind: str, data: dict[str, str | None]) -> dict[str, object]:
+    time = "2026-01-31T12:00:00Z"
+    return {"specversion": "1.0", "id": event_id, "source": "/test", "type": kind, "time": time, "data": data}
+
+
+def wait_for_user(postgres: Postgres, name: str) -> None:
+    statement = f"SELECT 1 FROM users WHERE cognito_user_id = '{name}'"  # noqa: S608 (made here)
+    wait_until(lambda: postgres.execute(statement), ARRIVAL_TIMEOUT, f"{name} has not arrived")
+
+
+def test_a_worker_goes_on_with_the_new_password_without_a_restart(
+    guarded_postgres: Postgres, queues: Queues, secret: Secret, worker: WorkerProcess
+) -> None:
+    queues.send(signed_up("before"))
+    wait_for_user(guarded_postgres, "before")
+
+    guarded_postgres.execute(f"ALTER ROLE {ROLE} PASSWORD 'the second'")
+    secret.put("the second")
+    # Open connections stay valid after a rotation; these end, as they would at a failover.
+    guarded_postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> 'postgres'")
+    queues.send(signed_up("after"))
+
+    wait_for_user(guarded_postgres, "after")
+    assert worker.running
+    assert "the second" not in str(worker)
+    assert "the first" not in str(worker)
+
+
+def test_a_password_that_the_database_does_not_take_yet_is_an_outage_and_no_more(
+    guarded_postgres: Postgres, queues: Queues, secret: Secret, worker: WorkerProcess
+) -> None:
+    queues.send(signed_up("before"))
+    wait_for_user(guarded_postgres, "before")
+
+    guarded_postgres.execute(f"ALTER ROLE {ROLE} PASSWORD 'the second'")
+    guarded_postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> 'postgres'")
+    queues.send(signed_up("between"))
+    worker.wait_for("paused")
+    secret.put("the second")
+
+    wait_for_user(guarded_postgres, "between")
+    assert queues.dead_letter_count() == 0
+
+
+@pytest.mark.usefixtures("worker")
+def test_the_worker_does_all_of_its_work_under_its_role(guarded_postgres: Postgres, queues: Queues) -> None:
+    parent, reply = uuid.uuid4(), uuid.uuid4()
+
+    queues.send(signed_up("Ada"), posted("Ada", parent), posted("Ada", reply, reply_to=parent))
+    queues.send(signed_up("ADA"))  # a handle that is taken
+
+    count = f"SELECT 1 FROM activities WHERE uuid = '{parent}' AND replies_count = 1"  # noqa: S608 (made here)
+    wait_until(lambda: guarded_postgres.execute(count), ARRIVAL_TIMEOUT, "the reply was not counted")
+    wait_for_user(guarded_postgres, "ADA")
+    assert queues.dead_letter_count() == 0
+
+
+def test_the_statements_run_under_the_worker_role(own_postgres: Postgres) -> None:
+    migrate(own_postgres.url())
+    grant_worker(own_postgres.url(), ROLE)
+    now = datetime.now(UTC)
+    parent = NewActivity(uuid.uuid4(), "ada", "hello", None, None, now)
+    reply = NewActivity(uuid.uuid4(), "ada", "hello back", parent.uuid, None, now)
+    database = open_database(own_postgres.url(user=ROLE))
+    with closing(database):
+        database.probe()
+        with database.transaction() as connection:
+            users = insert_users(connection, [NewUser(name, name, "ada", None, now) for name in ("ada", "ida")])
+            activities = insert_activities(connection, [parent, reply])
+
+    assert users.inserted == {"ada", "ida"}
+    assert activities.inserted == {parent.uuid, reply.uuid}
+    assert own_postgres.execute("SELECT max(replies_count) FROM activities") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT email FROM users",
+        "SELECT handle FROM users",
+        "SELECT message FROM activities",
+        "UPDATE users SET handle = 'mine'",
+        "UPDATE activities SET message = 'mine'",
+        "DELETE FROM users",
+        "TRUNCATE activities",
+        "CREATE TABLE mine ()",
+        "UPDATE alembic_version SET version_num = '0'",
+    ],
+)
+def test_the_worker_role_may_do_nothing_else(database_url: str, statement: str) -> None:
+    role = f"worker_{uuid.uuid4().hex}"
+    grant_worker(database_url, role)
+    url = f"{database_url}?user={role}"
+    try:
+        with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement.encode())
+    finally:
+        with psycopg.connect(database_url) as connection:
+            connection.execute(f"DROP OWNED BY {role}".encode())
+            connection.execute(f"DROP ROLE {role}".encode())
+
+
+def test_the_role_keeps_its_password_when_it_is_granted_again(guarded_postgres: Postgres) -> None:
+    assert grant_worker(guarded_postgres.url(), ROLE, password="the first")
+    assert not grant_worker(guarded_postgres.url(), ROLE, password="another")
+
+    psycopg.connect(guarded_postgres.url(user=ROLE), password="the first").close()
+
+
+def test_the_password_does_not_reach_the_server(own_postgres: Postgres) -> None:
+    migrate(own_postgres.url())
+    own_postgres.execute("ALTER SYSTEM SET log_statement = 'all'")
+    own_postgres.execute("SELECT pg_reload_conf()")
+
+    grant_worker(own_postgres.url(), ROLE, password="only the client knows")
+
+    ((data,),) = own_postgres.execute("SHOW data_directory")
+    log = (Path(data).parent / "log").read_text()
+    assert "SCRAM-SHA-256$" in log
+    assert "only the client knows" not in log
+
+
+def test_a_secret_that_cannot_be_read_is_one_line(queues: Queues, sqs_server: SqsServer) -> None:
+    settings = {"AWS_ENDPOINT_URL_SECRETS_MANAGER": sqs_server.endpoint_url, "DATABASE_SECRET_ARN": "no-such-secret"}
+    environment = worker_environment("postgresql://127.0.0.1:1/none", queues, settings=settings)
+
+    status = subprocess.run(
+        [Path(sys.executable).parent / "signup-sync", "db", "status"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert status.returncode == 2
+    assert status.stderr.count("\n") == 1
+    assert "ResourceNotFoundException" in status.stderr
+
+
+def test_a_token_is_signed_for_the_host_and_the_user_of_the_url_and_needs_tls() -> None:
+    url = "postgresql://signup_sync_worker@db.example.com:6432/app"
+    script = f"from db.credentials import IamConninfo; print(IamConninfo({url!r})())"
+
+    environment = aws_environment("http://127.0.0.1:1")
+    conninfo = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+    parameters = conninfo_to_dict(conninfo.strip())
+    assert parameters["sslmode"] == "verify-full"
+    assert str(parameters["password"]).startswith("db.example.com:6432/?Action=connect&DBUser=signup_sync_worker&")
+
+
+def test_a_conninfo_may_be_a_function_that_is_asked_for_each_connection(database_url: str) -> None:
+    asked: list[None] = []
+
+    def conninfo() -> str:
+        asked.append(None)
+        return database_url
+
+    with closing(open_database(conninfo)) as database:
+        database.probe()
+        database.probe()
+        with database.transaction() as connection:
+            connection.execute("SELECT 1")
+
+    assert len(asked) >= 3
+
+
+def open_database(conninfo: Conninfo) -> Database:
+    database = Database(conninfo, max_connections=1, statement_timeout_ms=5000, lock_timeout_ms=5000)
+    database.open()
+    return database
