@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 HOURS = 730  # a month
 
-# The pages that the prices are from: aws.amazon.com/{cognito,lambda,sqs,fargate,rds/postgresql,privatelink,ses,
+# Noted by hand; compare them with aws.amazon.com/{cognito,lambda,sqs,fargate,rds/postgresql,privatelink,ses,
 # cloudwatch,secrets-manager,kms}/pricing.
 COGNITO_MAU, COGNITO_FREE = 0.015, 10_000  # Essentials, which is a new pool's tier
 SES_MAIL = 0.10 / 1000
