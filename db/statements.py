@@ -8,6 +8,6 @@ _FOLDER = Path(__file__).parent / "sql"
 
 
 @cache
-def statement(name: str) -> LiteralString:
-    """The text of `db/sql/<name>.sql`, with psycopg's named placeholders."""
-    return (_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+def statement(name: str, folder: Path = _FOLDER) -> LiteralString:
+    """The text of `db/sql/<name>.sql`, with psycopg's named placeholders; a backend has a `folder` of its own."""
+    return (folder / f"{name}.sql").read_text(encoding="utf-8")

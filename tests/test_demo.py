@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,11 +32,16 @@ MESSAGES = (
 
 
 class Demo:
-    """The demo in a process group of its own, which makes its temporary files in `directory`."""
+    """The demo in a process group of its own, which makes its temporary files in a directory of its own.
 
-    def __init__(self, directory: Path, *args: str, terminal: int | None = None, **variables: str) -> None:
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(directory), **variables}
-        self._directory = directory
+    Not in one of pytest's, which pytest closes to other users now and then: Postgres is one, if we are root.
+    """
+
+    def __init__(self, *args: str, terminal: int | None = None, **variables: str) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="demo-")
+        self._directory = Path(self._temporary.name)
+        self._directory.chmod(0o755)
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(self._directory), **variables}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.demo", *args],
             cwd=ROOT,
@@ -61,6 +67,7 @@ class Demo:
         if self._process.returncode is None:  # the test has failed
             self._process.kill()
             self._process.communicate()
+        self._temporary.cleanup()
 
     def read_until(self, text: str) -> str:
         """Read to the line with this text, and return that."""
@@ -111,9 +118,9 @@ class Demo:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> str:
+def shown() -> str:
     """What the demo shows from start to end, into a pipe."""
-    with Demo(tmp_path_factory.mktemp("whole")) as demo:
+    with Demo() as demo:
         demo.read_until("What came of it")
         assert demo.note_parts() >= 4
         assert demo.end() == (0, "")
@@ -122,9 +129,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Demo]:
+def kept() -> Iterator[Demo]:
     """The demo, at its end, with everything still running."""
-    with Demo(tmp_path, "--keep") as demo:
+    with Demo("--keep") as demo:
         demo.read_until("this is what the worker logs")
         yield demo
 
@@ -169,9 +176,9 @@ def test_a_pipe_gets_plain_text(shown: str) -> None:
 
 
 @pytest.mark.parametrize(("no_color", "colored"), [("", True), ("1", False)])
-def test_a_terminal_gets_colours_unless_they_are_unwanted(tmp_path: Path, no_color: str, *, colored: bool) -> None:
+def test_a_terminal_gets_colours_unless_they_are_unwanted(no_color: str, *, colored: bool) -> None:
     terminal, other_end = os.openpty()
-    with Demo(tmp_path, terminal=other_end, TERM="xterm", NO_COLOR=no_color) as demo:
+    with Demo(terminal=other_end, TERM="xterm", NO_COLOR=no_color) as demo:
         os.close(other_end)
         seen = ""
         while "The parts start" not in seen:
@@ -193,8 +200,8 @@ def test_a_terminal_gets_colours_unless_they_are_unwanted(tmp_path: Path, no_col
         ("Postgres is back", signal.SIGTERM),
     ],
 )
-def test_an_interrupt_at_any_moment_leaves_nothing_behind(tmp_path: Path, moment: str, number: signal.Signals) -> None:
-    with Demo(tmp_path) as demo:
+def test_an_interrupt_at_any_moment_leaves_nothing_behind(moment: str, number: signal.Signals) -> None:
+    with Demo() as demo:
         demo.read_until(moment)
         demo.note_parts()
         demo.signal(number)
@@ -204,8 +211,8 @@ def test_an_interrupt_at_any_moment_leaves_nothing_behind(tmp_path: Path, moment
         assert demo.left_behind() == []
 
 
-def test_an_interrupt_while_the_database_is_being_made_is_quiet(tmp_path: Path) -> None:
-    with Demo(tmp_path) as demo:
+def test_an_interrupt_while_the_database_is_being_made_is_quiet() -> None:
+    with Demo() as demo:
         wait_until(lambda: demo.has("initdb"), TIMEOUT, "initdb was not started")
         demo.note_parts()
         demo.signal(signal.SIGINT)
@@ -214,8 +221,8 @@ def test_an_interrupt_while_the_database_is_being_made_is_quiet(tmp_path: Path) 
         assert demo.left_behind() == []
 
 
-def test_a_reader_who_has_seen_enough_ends_it(tmp_path: Path) -> None:
-    with Demo(tmp_path) as demo:
+def test_a_reader_who_has_seen_enough_ends_it() -> None:
+    with Demo() as demo:
         demo.read_until("The worker starts")
         demo.note_parts()
         demo.close_output()
@@ -224,8 +231,8 @@ def test_a_reader_who_has_seen_enough_ends_it(tmp_path: Path) -> None:
         assert demo.left_behind() == []
 
 
-def test_a_second_interrupt_does_not_disturb_the_end(tmp_path: Path) -> None:
-    with Demo(tmp_path) as demo:
+def test_a_second_interrupt_does_not_disturb_the_end() -> None:
+    with Demo() as demo:
         demo.read_until("The worker starts")
         demo.note_parts()
         demo.signal(signal.SIGINT)
@@ -258,8 +265,8 @@ def test_what_is_kept_can_be_used_as_it_says(kept: Demo) -> None:
     assert kept.left_behind() == []
 
 
-def test_a_demo_that_fails_says_why_and_cleans_up(tmp_path: Path) -> None:
-    with Demo(tmp_path) as demo:
+def test_a_demo_that_fails_says_why_and_cleans_up() -> None:
+    with Demo() as demo:
         number = re.search(r"process (\d+)", demo.read_until("It is process"))
         assert number is not None
         demo.note_parts()

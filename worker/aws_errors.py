@@ -3,8 +3,9 @@
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
 
 # The services' own words (SQS API Reference, "Common Error Types"; Amazon Cognito user pools API Reference, "Common
-# Errors"; the older names are those of the query protocol), and what they do not say.
-_ACCESS_DENIED = ("AccessDenied", "AccessDeniedException")
+# Errors"; Amazon EC2 API Reference, "Error codes"; the older names are those of the query protocol), and what they do
+# not say.
+_ACCESS_DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 _ADVICE = {
     "ExpiredToken": "sign in again, or renew the credentials",
     "ExpiredTokenException": "sign in again, or renew the credentials",
@@ -12,6 +13,8 @@ _ADVICE = {
     "UnrecognizedClientException": "are these the credentials of the right account?",
     "QueueDoesNotExist": "are the queue's URL and AWS_REGION right?",
     "AWS.SimpleQueueService.NonExistentQueue": "are the queue's URL and AWS_REGION right?",
+    "DBInstanceNotFound": "are the instance's identifier and AWS_REGION right?",
+    "InvalidGroup.NotFound": "are the security group's id and AWS_REGION right?",
     "ResourceNotFoundException": "are its id and AWS_REGION right?",
 }
 

