@@ -54,7 +54,7 @@ WORKDIR /
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["signup-sync"]
 CMD ["worker"]
-# Whether process 1 is alive: neither stopped nor dead and unburied. It does not ask the database on purpose: a worker
-# that waits for one is well, and restarting it would help nobody.
+# Whether all threads of the worker turn. It does not ask the database on purpose: a worker that waits for one is well,
+# and restarting it would help nobody. For other commands than `worker`: --no-healthcheck.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
-    CMD ["grep", "-Eq", "^State:[[:space:]]+[RSD]", "/proc/1/status"]
+    CMD ["signup-sync", "health"]

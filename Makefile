@@ -22,10 +22,23 @@ demo: $(VENV)/installed ## See the whole system work on embedded parts (KEEP=1 l
 	@$(BIN)/python -m tests.demo $(if $(KEEP),--keep)
 
 test: $(VENV)/installed ## Run all tests but the longest
-	$(BIN)/python -m pytest -m 'not slow and not node' --numprocesses 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow and not node and not faults' --numprocesses 3 --dist worksteal $(ARGS)
 
 test-slow: $(VENV)/installed ## Run the tests that take minutes each
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m 'slow and not faults' $(ARGS)
+
+.PHONY: faults faults-long
+
+faults: $(VENV)/installed ## Break every promise on purpose: docs/guarantees.md (minutes)
+	$(BIN)/python -m pytest tests/faults -m 'not slow' --numprocesses 3 --dist worksteal $(ARGS)
+
+faults-long: export FAULTS_SEED := $(or $(FAULTS_SEED),$(shell date +%s))
+faults-long: export FAULTS_SHARDS ?= 27
+faults-long: $(VENV)/installed ## The same for long: 216 sequences, fuzzing, 100,000 messages, half an hour (needs Node.js)
+	tests/e2e/install-node-parts
+	@echo "again with the same sequences: make faults-long FAULTS_SEED=$$FAULTS_SEED"
+	$(BIN)/python -m pytest tests/faults -m 'not slow' --numprocesses 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest tests/faults -m slow -rP $(ARGS)
 
 check: $(VENV)/installed ## Check format, lint and types
 	$(BIN)/ruff format --check .
@@ -44,7 +57,7 @@ lock: $(VENV)/installed ## Pin the newest versions of all dependencies, with has
 	requirements/lock
 
 clean: ## Remove what was installed or generated
-	rm -rf $(VENV) .e2e .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .bench .e2e .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
 .PHONY: deploy destroy e2e-deploy check-deploy check-image
 
@@ -67,3 +80,18 @@ e2e-deploy: $(VENV)/installed ## A sign-up through the deployed templates, in a 
 
 check-image: $(VENV)/installed ## Build the image and run the worker from it (Linux, root, buildah, debootstrap)
 	deploy/check-image
+
+.PHONY: bench bench-full bench-check
+bench: bench-parts ## Measure against peers, in some minutes (needs Node.js, and Linux); writes benchmarks/results
+	$(BIN)/python -m benchmarks run $(ARGS)
+
+bench-full: bench-parts ## The same with more rounds, and with growing backlogs, tables, latency and processes (an hour)
+	$(BIN)/python -m benchmarks run --full $(ARGS)
+
+bench-check: bench-parts ## Compare the worker's CPU per message with the recorded one
+	$(BIN)/python -m benchmarks check $(ARGS)
+
+.PHONY: bench-parts
+bench-parts: $(VENV)/installed
+	tests/e2e/install-node-parts
+	PYTHON=$(PYTHON) benchmarks/install-peers

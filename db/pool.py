@@ -21,6 +21,7 @@ from db.statements import statement
 Connection = psycopg.Connection[TupleRow]
 
 ACQUIRE_TIMEOUT = 3.0  # seconds to wait for a connection before the database counts as away
+RESET_TIMEOUT = 15.0  # seconds in which a new pool has its first connection; a slow network takes some for each
 
 # What a database URL need not say; what it does say wins. They bound the time in which a network that swallows
 # everything is noticed (PostgreSQL documentation, 34.1.2 "Parameter Key Words").
@@ -62,9 +63,20 @@ class Database:
         self._pool.close()
 
     def reset(self) -> None:
-        """Replace the pool by a new one whose connections are all fresh."""
-        stale, self._pool = self._pool, self._new_pool()
-        self._pool.open(wait=False)
+        """Replace the pool by a new one whose connections are all fresh.
+
+        It waits for the first of them: who asks an empty pool waits `ACQUIRE_TIMEOUT` for what may take longer, and the
+        outage would never end. Raises `psycopg.Error` if there is none; then all is as before.
+        """
+        fresh = self._new_pool()
+        fresh.open(wait=False)
+        try:
+            with fresh.connection(RESET_TIMEOUT):
+                pass
+        except psycopg.Error:
+            fresh.close()
+            raise
+        stale, self._pool = self._pool, fresh
         stale.close()
 
     @contextmanager
@@ -77,6 +89,10 @@ class Database:
         with self._pool.connection() as connection:
             connection.execute(statement("set_limits"), self._limits)
             yield connection
+
+    def pool_statistics(self) -> dict[str, int]:
+        """As psycopg_pool names them (its documentation, "Pool stats"); they begin anew at each `reset`."""
+        return self._pool.get_stats()
 
     def probe(self) -> None:
         """Find out whether rows can be written now, without writing any.
@@ -99,7 +115,8 @@ class Database:
         return ConnectionPool(
             self._conninfo,
             kwargs={"prepare_threshold": None},
-            min_size=1,
+            # All from the start: making one when it is needed may take longer than `ACQUIRE_TIMEOUT`.
+            min_size=self._max_connections,
             max_size=self._max_connections,
             timeout=ACQUIRE_TIMEOUT,
             configure=_configure,

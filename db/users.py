@@ -39,6 +39,19 @@ class UsersInserted:
     refused: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class User:
+    """A row."""
+
+    uuid: UUID
+    cognito_user_id: str
+    handle: str
+    display_name: str
+    email: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
 def insert_users(connection: Connection, users: Iterable[NewUser]) -> UsersInserted:
     """Insert those that are not there yet; a user who is there stays as they are.
 
@@ -68,6 +81,12 @@ def find_users(connection: Connection, cognito_user_ids: Iterable[str]) -> dict[
     """Return the `uuid` of each of these users that is in the table, by `cognito_user_id`."""
     rows = connection.execute(statement("find_users"), {"cognito_user_ids": list(cognito_user_ids)})
     return dict(rows.fetchall())
+
+
+def look_up_users(connection: Connection, name: str, ids: Iterable[str] = (), *, limit: int = 20) -> list[User]:
+    """Return the users who have this id, handle or e-mail address (in upper or lower case), or one of the ids."""
+    parameters = {"name": name, "terms": [name, *ids], "limit": limit}
+    return [User(*row) for row in connection.execute(statement("look_up_users"), parameters)]
 
 
 def list_users(connection: Connection, *, page_size: int) -> Iterator[list[str]]:

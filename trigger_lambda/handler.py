@@ -33,6 +33,9 @@ DISPLAY_NAME_MAX_LENGTH = 200  # characters
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+# Of X-Ray's header; neither id may be all zeros in W3C's.
+_ROOT = re.compile(r"1-(?!0{8}-0{24})([0-9a-f]{8})-([0-9a-f]{24})")
+_PARENT = re.compile(r"(?!0{16})[0-9a-f]{16}")
 # What neither Postgres nor UTF-8 can hold.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -58,6 +61,7 @@ def _message(event: dict[str, Any]) -> dict[str, Any]:
     sub = attributes["sub"]
     handle = _handle(event, attributes, sub)
     return {
+        **_trace_context(),
         "specversion": "1.0",
         "id": sub,
         "source": f"/cognito/{event['userPoolId']}",
@@ -70,6 +74,21 @@ def _message(event: dict[str, Any]) -> dict[str, Any]:
             "handle": handle,
         },
     }
+
+
+def _trace_context() -> dict[str, str]:
+    """`traceparent`, if Lambda has told us of a trace in X-Ray's form.
+
+    AWS Lambda Developer Guide, "Defined runtime environment variables", `_X_AMZN_TRACE_ID`; AWS X-Ray Developer Guide,
+    "Tracing header"; W3C Trace Context, "traceparent Header Field Values".
+    """
+    header = os.environ.get("_X_AMZN_TRACE_ID", "")
+    parts = dict(part.partition("=")[::2] for part in header.split(";"))
+    root, parent = _ROOT.fullmatch(parts.get("Root", "")), _PARENT.fullmatch(parts.get("Parent", ""))
+    if root is None or parent is None:
+        return {}
+    sampled = "01" if parts.get("Sampled") == "1" else "00"
+    return {"traceparent": f"00-{root[1]}{root[2]}-{parent[0]}-{sampled}"}
 
 
 def _handle(event: dict[str, Any], attributes: dict[str, Any], sub: str) -> str:

@@ -21,6 +21,7 @@ from typing import Literal
 import structlog
 
 from worker.in_flight import Delivery, InFlight
+from worker.instrumentation import NO_INSTRUMENTATION, Instrumentation
 from worker.lane import LEASE_LOST, NOT_TAKEN, Lane
 from worker.sqs import (
     BATCH_ENTRIES,
@@ -41,7 +42,7 @@ FailureReason = Literal[
     "attempts_exhausted",
 ]
 
-DELETE_LANES = 4
+DELETE_LANES = 16  # as many calls at once as there are receives, so that latency does not limit either
 WAKE_TIMEOUT = 30.0  # seconds in which waking an event that waits is tried; it wakes by itself anyway
 
 log = structlog.get_logger()
@@ -92,19 +93,24 @@ class Acknowledger:
         in_flight: InFlight,
         max_attempts: int,
         wait_until_no_receive: Callable[[], object],
+        instrumentation: Instrumentation = NO_INSTRUMENTATION,
     ) -> None:
         self._events = events
         self._dead_letters = dead_letters
         self._in_flight = in_flight
         self._max_attempts = max_attempts
         self._wait_until_no_receive = wait_until_no_receive
+        self._instrumentation = told = instrumentation
         self._deletions = [
-            Lane(f"delete-{number}", self._delete, self._settle_deletion, self._leave) for number in range(DELETE_LANES)
+            Lane(f"delete-{number}", self._delete, self._settle_deletion, self._leave, instrumentation=told)
+            for number in range(DELETE_LANES)
         ]
-        self._visibility = Lane("visibility", self._change_visibility, _settle_visibility, _leave_visibility)
-        self._releases = Lane("release", self._release, _settle_visibility, _leave_visibility)
-        self._dead = Lane("dead", self._send_dead, self._settle_dead, self._leave, _split)
-        self._renewals = Lane("renew", self._send_again, self._settle_move, self._leave, _split)
+        self._visibility = Lane(
+            "visibility", self._change_visibility, _settle_visibility, _leave_visibility, instrumentation=told
+        )
+        self._releases = Lane("release", self._release, _settle_visibility, _leave_visibility, instrumentation=told)
+        self._dead = Lane("dead", self._send_dead, self._settle_dead, self._leave, _split, told)
+        self._renewals = Lane("renew", self._send_again, self._settle_move, self._leave, _split, told)
         self._next_deletions = cycle(self._deletions)
 
     def is_last_attempt(self, delivery: Delivery) -> bool:
@@ -113,8 +119,7 @@ class Acknowledger:
 
     def done(self, deliveries: Sequence[Delivery]) -> None:
         """They are committed, or were already there."""
-        for delivery in deliveries:
-            self._in_flight.written(delivery)
+        self._in_flight.written(*deliveries)
         for start in range(0, len(deliveries), BATCH_ENTRIES):
             lane = next(self._next_deletions)
             for delivery in deliveries[start : start + BATCH_ENTRIES]:
@@ -132,8 +137,9 @@ class Acknowledger:
         for receipt_handle in receipt_handles:
             self._visibility.put(VisibilityChange(receipt_handle, 0, until))
 
-    def release(self, deliveries: Iterable[Delivery]) -> None:
+    def release(self, deliveries: Sequence[Delivery]) -> None:
         """They are not to blame, and somebody may receive them now."""
+        self._instrumentation.released(len(deliveries))
         for delivery in deliveries:
             if self.is_last_attempt(delivery):
                 self._in_flight.written(delivery)
@@ -145,6 +151,7 @@ class Acknowledger:
 
     def dead(self, delivery: Delivery, reason: FailureReason, detail: str) -> None:
         """It can never work, or not within its attempts. `detail` is one line without personal data."""
+        self._instrumentation.dead_lettered(delivery, reason)
         log.warning("dead_lettered", reason=reason, detail=detail, **delivery.describe())
         self._in_flight.written(delivery)
         self._dead.put(Move(delivery, _dead_letter(delivery, reason, detail)))

@@ -1,6 +1,14 @@
 """What went wrong with a call to AWS, in words for a person who has just set it up: what is wrong, and what to do."""
 
-from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
+from typing import Any
+
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    IncompleteReadError,
+    NoCredentialsError,
+    NoRegionError,
+)
 
 # The services' own words (SQS API Reference, "Common Error Types"; Amazon Cognito user pools API Reference, "Common
 # Errors"; Amazon EC2 API Reference, "Error codes"; the older names are those of the query protocol), and what they do
@@ -35,6 +43,24 @@ def explain(error: Exception, *, action: str, endpoint_variable: str) -> tuple[s
     if isinstance(error, EndpointConnectionError):
         return code, f"{error}: is the endpoint right (AWS_REGION, {endpoint_variable})?"
     return code, str(error).partition("\n")[0] or code
+
+
+def refuse_cut_answers(client: Any) -> None:
+    """Have a boto3 client raise `IncompleteReadError`, a `BotoCoreError`, for an answer that was cut off.
+
+    By itself it takes one that it cannot read as JSON for an empty one (botocore.parsers, `_parse_body_as_json`): of a
+    batch nothing would seem to have failed, and of a user pool nothing to be left.
+    """
+    client.meta.events.register("before-parse", _check_length)
+
+
+def _check_length(response_dict: dict[str, Any], **_: object) -> None:
+    headers, body = response_dict["headers"], response_dict["body"]
+    expected = headers.get("content-length")
+    if expected is None or headers.get("content-encoding") or not isinstance(body, bytes):
+        return
+    if len(body) < int(expected):
+        raise IncompleteReadError(actual_bytes=len(body), expected_bytes=int(expected))
 
 
 def _explain_answer(error: ClientError, action: str) -> tuple[str, str]:

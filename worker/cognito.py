@@ -9,12 +9,13 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from worker.aws_errors import explain
+from worker.aws_errors import explain, refuse_cut_answers
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp.client import CognitoIdentityProviderClient
 
 PAGE_SIZE = 60  # users, the most that ListUsers gives (API Reference, ListUsers, "Limit")
+FILTER_LENGTH = 256  # characters (the same, "Filter")
 CONNECT_TIMEOUT = 3.0  # seconds
 READ_TIMEOUT = 20.0  # seconds
 CALL_ATTEMPTS = 8  # of one call: over half a minute when it is throttled, and seconds when nobody is there
@@ -45,7 +46,7 @@ class PoolUser:
         return self.attributes["sub"]
 
 
-def connect() -> "CognitoIdentityProviderClient":
+def connect(*, attempts: int = CALL_ATTEMPTS) -> "CognitoIdentityProviderClient":
     """A client of the region, the endpoint and the credentials that the standard AWS settings name.
 
     It slows down when it is throttled, and stays slow for a while (Boto3 documentation, "Retries", "Adaptive retry
@@ -54,12 +55,14 @@ def connect() -> "CognitoIdentityProviderClient":
     config = Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
-        retries={"mode": "adaptive", "total_max_attempts": CALL_ATTEMPTS},
+        retries={"mode": "adaptive", "total_max_attempts": attempts},
     )
     try:
-        return boto3.client("cognito-idp", config=config)
+        client = boto3.client("cognito-idp", config=config)
     except (BotoCoreError, ValueError) as error:
         raise _cognito_error("Connect", error) from error
+    refuse_cut_answers(client)
+    return client
 
 
 class UserPool:
@@ -81,6 +84,20 @@ class UserPool:
                 yield [_pool_user(user) for user in page["Users"]]
         except (BotoCoreError, ClientError) as error:
             raise _cognito_error("ListUsers", error) from error
+
+    def find(self, attribute: str, value: str) -> list[PoolUser]:
+        """Up to 60 users with that value in a standard attribute, or in `username` or `sub`. Raises `CognitoError`.
+
+        A value that cannot be put into a filter has no users (API Reference, ListUsers, "Filter").
+        """
+        text = f'{attribute} = "{value}"'
+        if len(text) > FILTER_LENGTH or not value.isprintable() or '"' in value or "\\" in value:
+            return []
+        try:
+            answer = self._client.list_users(UserPoolId=self.id, Filter=text, Limit=PAGE_SIZE)
+        except (BotoCoreError, ClientError) as error:
+            raise _cognito_error("ListUsers", error) from error
+        return [_pool_user(user) for user in answer["Users"]]
 
     def estimated_size(self) -> int | None:
         """About how many users there are, or None if we may not ask."""

@@ -27,11 +27,12 @@ from worker.outage import DatabaseGate
 from worker.receiver import Receivers
 from worker.settings import InvalidSettings, WorkerSettings
 from worker.sqs import Queue, QueueAttributes, connect
+from worker.telemetry import Sources, Telemetry
 from worker.writer import Writer
 
 STOP_TIMEOUT = 24.0  # seconds; the design promises 25, ECS kills after 30 by default
 ACKNOWLEDGE_TIME = 2.0  # seconds of it that are kept for telling SQS
-CALLS_AT_ONCE = 12  # of the acknowledger and the lease keeper
+CALLS_AT_ONCE = 24  # of the acknowledger and the lease keeper
 
 log = structlog.get_logger()
 
@@ -40,9 +41,14 @@ class Consumer:
     """One worker. Raises `InvalidSettings` or `SqsError` if the queues are not what it needs."""
 
     def __init__(self, settings: WorkerSettings, *, until_empty: bool = False) -> None:
-        receiving = connect(wait_seconds=settings.receive_wait_seconds, connections=settings.receivers, attempts=1)
-        events = Queue(settings.queue_url, connect(connections=CALLS_AT_ONCE))
-        dead_letters = Queue(settings.dlq_url, connect())
+        self._telemetry = Telemetry(settings)
+        told = self._telemetry.instrumentation
+        lean = settings.sqs_client == "lean"
+        receiving = connect(
+            wait_seconds=settings.receive_wait_seconds, connections=settings.receivers, attempts=1, lean=lean
+        )
+        events = Queue(settings.queue_url, connect(connections=CALLS_AT_ONCE, lean=lean), told)
+        dead_letters = Queue(settings.dlq_url, connect(lean=lean), told)
         attributes = events.describe()
         _check(settings, attributes, dead_letters.describe())
         self._visibility_timeout = settings.visibility_timeout_seconds or attributes.visibility_timeout
@@ -59,25 +65,35 @@ class Consumer:
             statement_timeout_ms=settings.statement_timeout_ms,
             lock_timeout_ms=settings.lock_timeout_ms,
         )
-        self._gate = DatabaseGate(self._database)
+        self._gate = DatabaseGate(self._database, told)
         self._in_flight = InFlight(settings.max_in_flight, self._visibility_timeout)
         self._inbox = Inbox(settings.batch_size, settings.max_linger_ms / 1000)
         self._receivers = Receivers(
-            Queue(settings.queue_url, receiving),
+            Queue(settings.queue_url, receiving, told),
             self._gate,
             self._in_flight,
             self._inbox,
             wait_seconds=settings.receive_wait_seconds,
             visibility_timeout=self._visibility_timeout,
             on_empty=self.stop if until_empty else None,
+            instrumentation=told,
         )
         self._acknowledger = Acknowledger(
-            events, dead_letters, self._in_flight, self._max_attempts, self._receivers.wait_until_none_open
+            events, dead_letters, self._in_flight, self._max_attempts, self._receivers.wait_until_none_open, told
         )
         self._writer = Writer(
-            self._database, self._gate, self._inbox, self._in_flight, self._acknowledger, self._max_attempts
+            self._database,
+            self._gate,
+            self._inbox,
+            self._in_flight,
+            self._acknowledger,
+            self._max_attempts,
+            statement_timeout=settings.statement_timeout_ms / 1000,
+            instrumentation=told,
         )
-        self._leases = LeaseKeeper(events, self._in_flight, self._visibility_timeout)
+        self._leases = LeaseKeeper(events, self._in_flight, self._visibility_timeout, told)
+        queues = {"events": events, "dead_letters": dead_letters}
+        self._telemetry.attach(Sources(self._gate, self._in_flight, self._database, queues))
 
     def stop(self) -> None:
         """Ask `run` to return. May be called from a signal handler."""
@@ -86,8 +102,15 @@ class Consumer:
     def run(self) -> bool:
         """Work until stopped, or until the queue is empty; False says that a part has failed."""
         self._database.open()
+        for name, run in self._telemetry.threads:
+            self._thread(name, run)
         receivers, writers = self._start()
-        log.info("started", max_attempts=self._max_attempts, visibility_timeout_seconds=self._visibility_timeout)
+        log.info(
+            "started",
+            max_attempts=self._max_attempts,
+            visibility_timeout_seconds=self._visibility_timeout,
+            admin_address=self._telemetry.admin_address,
+        )
         self._stop.get()
         log.info("stopping")
         clean = self._wind_down(receivers, writers, time.monotonic() + STOP_TIMEOUT)
@@ -117,6 +140,7 @@ class Consumer:
         clean = self._acknowledger.close(deadline)
         self._leases.stop()
         self._database.close()
+        self._telemetry.stop()
         return clean and not any(thread.is_alive() for thread in (*writers, *receivers))
 
     def _thread(self, name: str, run: Callable[..., None], *args: object) -> threading.Thread:

@@ -72,24 +72,29 @@ class InFlight:
                 admitted.append(delivery)
         return admitted
 
-    def written(self, delivery: Delivery) -> None:
-        """Its outcome is known; what remains is to tell SQS."""
+    def written(self, *deliveries: Delivery) -> None:
+        """Their outcome is known; what remains is to tell SQS."""
         with self._changed:
-            if delivery.unwritten:
-                delivery.unwritten = False
-                self._unwritten -= 1
+            for delivery in deliveries:
+                if delivery.unwritten:
+                    delivery.unwritten = False
+                    self._unwritten -= 1
+            if not self._unwritten:
                 self._changed.notify_all()
 
     def forget(self, delivery: Delivery) -> None:
         """We no longer hold it: SQS has been told, or will give it to somebody again."""
         with self._changed:
-            self.written(delivery)
+            if delivery.unwritten:
+                self.written(delivery)
             message_id = delivery.message.message_id
             # Not a later delivery of the same message, which we may hold by now.
             if self._deliveries.get(message_id) is delivery:
+                was_full = not self._has_room()
                 del self._deliveries[message_id]
                 self._bytes -= len(delivery.message.body)
-                self._changed.notify_all()
+                if was_full or not self._deliveries:  # what somebody may wait for
+                    self._changed.notify_all()
 
     @property
     def all_written(self) -> bool:

@@ -9,7 +9,8 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 
 from worker.backoff import exponential
-from worker.sqs import BATCH_ENTRIES, Failure, SqsError
+from worker.instrumentation import NO_INSTRUMENTATION, Instrumentation
+from worker.sqs import BATCH_ENTRIES, CALL_LIMIT, Failure, SqsError
 
 LINGER = 0.02  # seconds that a call waits for its ten entries
 FIRST_RETRY = 0.1  # seconds
@@ -52,12 +53,14 @@ class Lane(Generic[EntryT]):
         settle: Callable[[EntryT, str | None], bool],
         leave: Callable[[EntryT], None],
         split: Callable[[Sequence[EntryT]], Iterable[Sequence[EntryT]]] = _all_at_once,
+        instrumentation: Instrumentation = NO_INSTRUMENTATION,
     ) -> None:
         self.name = name
         self._call = call
         self._settle = settle
         self._leave = leave
         self._split = split
+        self._instrumentation = instrumentation
         self._entries: queue.SimpleQueue[EntryT | None] = queue.SimpleQueue()
         self._give_up = threading.Event()
         self._ended = threading.Event()
@@ -88,6 +91,7 @@ class Lane(Generic[EntryT]):
             batch, ended = self._take(again, closing=closing)
             closing = closing or ended
             again = [entry for part in self._split(batch) for entry in self._try(part)]
+            self._instrumentation.idle()
             if again:
                 self._give_up.wait(next(delays))
             else:
@@ -114,6 +118,7 @@ class Lane(Generic[EntryT]):
         """Call, and return what is to be tried again."""
         if not batch:
             return []
+        self._instrumentation.busy(CALL_LIMIT)
         try:
             codes = {failure.index: failure.code for failure in self._call(batch)}
         except SqsError as error:

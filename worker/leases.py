@@ -11,8 +11,9 @@ import time
 import structlog
 
 from worker.in_flight import Delivery, InFlight
+from worker.instrumentation import NO_INSTRUMENTATION, Instrumentation
 from worker.lane import LEASE_LOST, NOT_TAKEN
-from worker.sqs import BATCH_ENTRIES, Queue, SqsError
+from worker.sqs import BATCH_ENTRIES, CALL_LIMIT, Queue, SqsError
 
 LONGEST_INTERVAL = 5.0  # seconds between two looks
 
@@ -22,10 +23,18 @@ log = structlog.get_logger()
 class LeaseKeeper:
     """Extends the leases of what is in flight; `run` is its thread. `visibility_timeout` is in seconds."""
 
-    def __init__(self, queue: Queue, in_flight: InFlight, visibility_timeout: int) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        in_flight: InFlight,
+        visibility_timeout: int,
+        instrumentation: Instrumentation = NO_INSTRUMENTATION,
+    ) -> None:
         self._queue = queue
         self._in_flight = in_flight
         self._visibility_timeout = visibility_timeout
+        self._instrumentation = instrumentation
+        self._failing = False
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -37,7 +46,9 @@ class LeaseKeeper:
         while not self._stopped.wait(interval):
             ending = self._in_flight.with_lease_until(time.monotonic() + self._visibility_timeout / 2)
             for start in range(0, len(ending), BATCH_ENTRIES):
+                self._instrumentation.busy(CALL_LIMIT)
                 self._extend(ending[start : start + BATCH_ENTRIES])
+            self._instrumentation.idle()
 
     def _extend(self, deliveries: list[Delivery]) -> None:
         began = time.monotonic()
@@ -46,8 +57,9 @@ class LeaseKeeper:
                 [(delivery.message.receipt_handle, self._visibility_timeout) for delivery in deliveries]
             )
         except SqsError as error:
-            log.warning("extend_failed", code=error.code, entries=len(deliveries))
+            self._report(error)
             return  # tried again at the next look, if there is one before the end
+        self._report(None)
         codes = {failure.index: failure.code for failure in failures}
         for index, delivery in enumerate(deliveries):
             if index not in codes:
@@ -55,3 +67,11 @@ class LeaseKeeper:
             elif codes[index] in LEASE_LOST | NOT_TAKEN:
                 delivery.lease_lost = True
                 log.warning("lease_lost", code=codes[index], **delivery.describe())
+
+    def _report(self, error: SqsError | None) -> None:
+        """Once when extending begins to fail, and once when it works again."""
+        if error is not None and not self._failing:
+            log.warning("extend_failed", code=error.code, detail=str(error))
+        elif error is None and self._failing:
+            log.info("extend_recovered")
+        self._failing = error is not None

@@ -8,7 +8,7 @@ import sys
 from typing import Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from worker.settings import no_color
 
@@ -32,5 +32,19 @@ def configure(level: str, log_format: Literal["auto", "json", "console"]) -> Non
 def _renderers(console: bool) -> list[Processor]:
     if console:
         colors = sys.stdout.isatty() and not no_color()
-        return [structlog.dev.ConsoleRenderer(colors=colors)]
+        return [_printable, structlog.dev.ConsoleRenderer(colors=colors)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _printable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """With escapes for what would move the cursor or begin a line: an id is what a publisher wrote.
+
+    JSON has escapes of its own.
+    """
+    return {name: _escaped(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

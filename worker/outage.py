@@ -15,9 +15,11 @@ import structlog
 from db.errors import describe
 from db.pool import Database
 from worker.backoff import exponential
+from worker.instrumentation import NO_INSTRUMENTATION, Instrumentation
 
 FIRST_PROBE = 0.5  # seconds after the gate was shut
 LONGEST_PROBE_INTERVAL = 5.0  # seconds
+PROBE_LIMIT = 60.0  # seconds, far more than a probe takes by its own limits, and the pool's replacement after it
 
 log = structlog.get_logger()
 
@@ -25,8 +27,9 @@ log = structlog.get_logger()
 class DatabaseGate:
     """Open while the database can be written to. Safe to use from any thread; `run` is the prober's thread."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, instrumentation: Instrumentation = NO_INSTRUMENTATION) -> None:
         self._database = database
+        self._instrumentation = instrumentation
         self._changed = threading.Condition()
         self._open = False
         self._stopped = False
@@ -51,6 +54,7 @@ class DatabaseGate:
             self._open = False
             self._paused_at = time.monotonic()
             self._changed.notify_all()
+        self._instrumentation.paused(describe(error))
         log.warning("paused", reason=describe(error))
         return True
 
@@ -77,25 +81,28 @@ class DatabaseGate:
                 self._try_to_open()
 
     def _try_to_open(self) -> None:
+        self._instrumentation.busy(PROBE_LIMIT)
         began = time.monotonic()
         try:
             self._database.probe()
+            if self._paused_at is not None:
+                self._database.reset()
         except psycopg.Error as error:
             self.shut(error, began=began)
             return
-        if self._paused_at is not None:
-            self._database.reset()
         with self._changed:
             paused_at, self._paused_at = self._paused_at, None
             self._open = True
             self._opened_at = time.monotonic()
             self._changed.notify_all()
+        self._instrumentation.resumed()
         if paused_at is None:
             log.debug("opened")
         else:
             log.info("resumed", paused_seconds=round(time.monotonic() - paused_at, 1))
 
     def _wait_until_shut(self) -> bool:
+        self._instrumentation.idle()
         with self._changed:
             self._changed.wait_for(lambda: not self._open or self._stopped)
             return not self._stopped

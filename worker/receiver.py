@@ -1,8 +1,8 @@
 """Receiving: as many receives at once as the queue is worth, and none while nothing could be written.
 
 The first receiver leads: it polls always, on a quiet queue with one long poll after the other. The others help while
-receives come back busy, and rest as soon as one comes back empty. So throughput follows the queue and not the latency
-of one call, and an empty queue costs one call in `wait_seconds`.
+receives come back busy, and rest as soon as one comes back empty or fails. So throughput follows the queue and not the
+latency of one call, and an empty queue costs one call in `wait_seconds`.
 
 Nobody receives while the database is away, or while as much is in hand as may be.
 """
@@ -16,8 +16,9 @@ import structlog
 from worker.backoff import exponential
 from worker.in_flight import InFlight
 from worker.inbox import Inbox
+from worker.instrumentation import NO_INSTRUMENTATION, Instrumentation
 from worker.outage import DatabaseGate
-from worker.sqs import BATCH_ENTRIES, Queue, Received, SqsError
+from worker.sqs import BATCH_ENTRIES, CALL_LIMIT, Queue, Received, SqsError
 
 BUSY = BATCH_ENTRIES // 2  # messages in one receive, from which on more help is welcome
 SHORT_WAIT = 1  # second: of a poll that others may want to see ended soon
@@ -44,6 +45,7 @@ class Receivers:
         wait_seconds: int,
         visibility_timeout: int,
         on_empty: Callable[[], None] | None,
+        instrumentation: Instrumentation = NO_INSTRUMENTATION,
     ) -> None:
         self._queue = queue
         self._gate = gate
@@ -52,6 +54,7 @@ class Receivers:
         self._wait_seconds = wait_seconds
         self._visibility_timeout = visibility_timeout
         self._on_empty = on_empty
+        self._instrumentation = instrumentation
         self._changed = threading.Condition()
         self._open_polls = 0
         self._busy = False
@@ -74,6 +77,7 @@ class Receivers:
         """Receive until stopped, as the leader (0) or as a helper."""
         delays = _delays()
         while self._wait_for_turn(number):
+            self._instrumentation.busy(self._wait_seconds + CALL_LIMIT)
             try:
                 messages = self._poll(number)
             except SqsError as error:
@@ -87,6 +91,7 @@ class Receivers:
 
     def _wait_for_turn(self, number: int) -> bool:
         """Wait until there is reason to receive; False says that the worker is stopping."""
+        self._instrumentation.idle()
         while not self._stopped:
             if number:
                 with self._changed:
@@ -118,6 +123,7 @@ class Receivers:
         try:
             messages = self._queue.receive(wait_seconds=wait_seconds, visibility_timeout=self._visibility_timeout)
             if messages:
+                self._instrumentation.received(messages)
                 self._inbox.put(self._in_flight.admit(messages, time.monotonic()))
             elif self._on_empty and wait_seconds == self._wait_seconds and not self._in_flight:
                 self._on_empty()
@@ -140,6 +146,8 @@ class Receivers:
         """Once when receiving begins to fail, and once when it works again."""
         with self._changed:
             changed, self._failing = self._failing != (error is not None), error is not None
+            if error is not None:
+                self._busy = False  # one is enough to find out when it works again
         if changed and error is not None:
             log.warning("receive_failed", code=error.code, detail=str(error))
         elif changed:

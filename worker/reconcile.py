@@ -78,12 +78,13 @@ class Reconciliation:
         so far are done, and a new run does the rest.
         """
         for page in self._pool.pages():
-            yield page, self._reconcile(page)
+            yield page, self.reconcile(page)
             if self.called_off:
                 return
         self.summary.complete = True
 
-    def _reconcile(self, page: list[PoolUser]) -> list[Missing]:
+    def reconcile(self, page: list[PoolUser]) -> list[Missing]:
+        """These users alone. Returns those who are missing; raises `psycopg.Error`."""
         self.summary.in_pool += len(page)
         present = find_users(self._connection, [user.sub for user in page])
         self.summary.present += len(present)

@@ -89,10 +89,18 @@ def _urls(value: object) -> object:
     return tuple(url.rstrip("/") for url in urls)
 
 
+def _check_token(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < _SHORTEST_TOKEN:
+        raise ValueError(f"should be {_SHORTEST_TOKEN} characters or more, and random")
+    return token
+
+
 _LARGEST_PORT = 65_535
+_SHORTEST_TOKEN = 32  # characters
 _is_http_url = re.compile(r"http://[^/\s@]+/?").fullmatch
 
 Address = Annotated[tuple[str, int], BeforeValidator(_host_and_port)]
+Token = Annotated[SecretStr, AfterValidator(_check_token)]
 WorkerUrls = Annotated[tuple[str, ...], BeforeValidator(_urls)]
 
 
@@ -248,7 +256,7 @@ class ConsoleSettings(DatabaseSettings, QueuesSettings):
         Address, Field(description="where it listens; anything but loopback needs a network that is yours alone")
     ] = ("127.0.0.1", 8765)
     console_token: Annotated[
-        SecretStr | None, Field(min_length=32, description="what opens it, from a secret; default: a new one each time")
+        Token | None, Field(description="what opens it, from a secret; default: a new one each time")
     ] = None
     console_read_only: Annotated[bool, Field(description="look, and change nothing")] = False
     console_refresh_seconds: Annotated[

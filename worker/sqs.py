@@ -9,13 +9,15 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from worker.aws_errors import explain
+from worker.aws_errors import explain, refuse_cut_answers
+from worker.instrumentation import NO_INSTRUMENTATION, Instrumentation
+from worker.sqs_http import LeanClient
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -28,6 +30,7 @@ MOVES_PER_SECOND = 500  # messages; the fastest that a move task can be told to 
 CONNECT_TIMEOUT = 3.0  # seconds
 READ_TIMEOUT = 10.0  # seconds, above the time that a receive waits by itself
 CALL_ATTEMPTS = 3  # of one call, with botocore's backoff in between
+CALL_LIMIT = CALL_ATTEMPTS * (CONNECT_TIMEOUT + READ_TIMEOUT) + 3.0  # seconds that a call takes at most, with backoff
 
 # SQS takes text of the characters that XML 1.0 allows (SQS API Reference, SendMessage, "Message contents").
 _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -111,11 +114,13 @@ class MoveTask:
     failure_reason: str | None
 
 
-def connect(*, wait_seconds: int = 0, connections: int = 10, attempts: int = CALL_ATTEMPTS) -> "SQSClient":
+def connect(
+    *, wait_seconds: int = 0, connections: int = 10, attempts: int = CALL_ATTEMPTS, lean: bool = False
+) -> "SQSClient":
     """A client of the region, the endpoint and the credentials that the standard AWS settings name.
 
-    `wait_seconds` is how long its receives will wait, `connections` how many calls may be under way at once. Raises
-    `SqsError` when the settings are not enough.
+    `wait_seconds` is how long its receives will wait, `connections` how many calls may be under way at once; a `lean`
+    one is for thousands of calls (`worker.sqs_http`). Raises `SqsError` when the settings are not enough.
     """
     config = Config(
         connect_timeout=CONNECT_TIMEOUT,
@@ -125,17 +130,21 @@ def connect(*, wait_seconds: int = 0, connections: int = 10, attempts: int = CAL
         tcp_keepalive=True,
     )
     try:
-        return boto3.client("sqs", config=config)
+        client = boto3.client("sqs", config=config)
     except (BotoCoreError, ValueError) as error:
         raise _sqs_error("connect", error) from error
+    refuse_cut_answers(client)
+    # It has the methods that a `Queue` calls, and passes the others on.
+    return cast("SQSClient", LeanClient(client)) if lean else client
 
 
 class Queue:
     """One queue. Every method raises `SqsError` when the call failed whole; batch calls return what failed in part."""
 
-    def __init__(self, url: str, client: "SQSClient") -> None:
+    def __init__(self, url: str, client: "SQSClient", instrumentation: Instrumentation = NO_INSTRUMENTATION) -> None:
         self.url = url
         self._client = client
+        self._instrumentation = instrumentation
 
     def describe(self) -> QueueAttributes:
         response = self._call("get_queue_attributes", AttributeNames=["All"])
@@ -187,7 +196,13 @@ class Queue:
         return _failures(self._call("send_message_batch", Entries=entries))
 
     def _call(self, operation: str, **parameters: Any) -> Any:
-        return _call(self._client, operation, QueueUrl=self.url, **parameters)
+        try:
+            answer = _call(self._client, operation, QueueUrl=self.url, **parameters)
+        except SqsError as error:
+            self._instrumentation.sqs_called(operation, error.code)
+            raise
+        self._instrumentation.sqs_called(operation, "partial" if answer.get("Failed") else "ok")
+        return answer
 
 
 class MoveTasks:

@@ -13,19 +13,21 @@ import structlog
 
 from db.activities import ActivitiesInserted, NewActivity, insert_activities
 from db.errors import Fault, describe, fault_of
-from db.pool import Database
+from db.pool import ACQUIRE_TIMEOUT, Database
 from db.users import NewUser, UsersInserted, insert_users
 from worker.acknowledger import Acknowledger, FailureReason
 from worker.backoff import exponential, retry_delay
 from worker.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
 from worker.in_flight import Delivery, InFlight
 from worker.inbox import Inbox
+from worker.instrumentation import NO_INSTRUMENTATION, Committed, Instrumentation
 from worker.outage import DatabaseGate
 from worker.waiting import Waiting
 
 CONFLICT_RETRIES = 3  # of a whole batch that was rolled back because of another transaction
 FIRST_CONFLICT_DELAY = 0.02  # seconds
 LONGEST_CONFLICT_DELAY = 0.5  # seconds
+STATEMENTS = 4  # of a transaction; there may be more, but not all of them as slow as is allowed
 STALE_DELAY = 0.1  # seconds before a batch that failed in an outage that is over is tried again
 
 _CONFLICT = "40"  # class of SQLSTATE: Transaction Rollback
@@ -36,7 +38,10 @@ log = structlog.get_logger()
 
 
 class Writer:
-    """Takes batches from the inbox until it is closed; `run` is a writer's thread, of which there may be several."""
+    """Takes batches from the inbox until it is closed; `run` is a writer's thread, of which there may be several.
+
+    `statement_timeout` is the database's, in seconds.
+    """
 
     def __init__(
         self,
@@ -46,6 +51,9 @@ class Writer:
         in_flight: InFlight,
         acknowledger: Acknowledger,
         max_attempts: int,
+        *,
+        statement_timeout: float,
+        instrumentation: Instrumentation = NO_INSTRUMENTATION,
     ) -> None:
         self._database = database
         self._gate = gate
@@ -54,11 +62,15 @@ class Writer:
         self._acknowledger = acknowledger
         self._max_attempts = max_attempts
         self._waiting = Waiting()
+        self._transaction_limit = ACQUIRE_TIMEOUT + STATEMENTS * statement_timeout
+        self._instrumentation = instrumentation
 
     def run(self) -> None:
         """Write batches until the inbox is closed."""
         while batch := self._inbox.take():
+            self._instrumentation.busy(self._transaction_limit)
             self._write_batch(batch)
+            self._instrumentation.idle()
 
     def _write_batch(self, batch: Sequence[Delivery]) -> None:
         held = self._still_held(batch)
@@ -105,10 +117,11 @@ class Writer:
                 time.sleep(STALE_DELAY)
             else:
                 self._gate.committed()
-                self._settle(batch, *written)
+                self._settle(batch, *written, began)
                 return
 
     def _transaction(self, batch: Sequence[Delivery]) -> tuple[UsersInserted, ActivitiesInserted]:
+        self._instrumentation.busy(self._transaction_limit)
         users = [_new_user(d.event) for d in batch if isinstance(d.event, UserSignedUp)]
         activities = [_new_activity(d.event) for d in batch if isinstance(d.event, ActivityCreated)]
         with self._database.transaction() as connection:
@@ -143,8 +156,11 @@ class Writer:
                 return Fault.DATABASE, probe_error
         return fault_of(error), error
 
-    def _settle(self, batch: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted) -> None:
+    def _settle(
+        self, batch: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted, began: float
+    ) -> None:
         """The transaction is committed: give each message its outcome."""
+        ended = time.monotonic()
         committed = [delivery for delivery in batch if not self._put_off(delivery, users, activities)]
         self._acknowledger.done(committed)
         if users.handles_reassigned:
@@ -152,6 +168,8 @@ class Writer:
                 _log_reassigned(delivery, users)
         written = [*users.inserted, *map(str, activities.inserted)]
         self._acknowledger.wake(self._waiting.pop(written))
+        if committed:
+            self._instrumentation.committed(Committed(committed, users, activities, began, ended))
         self._report(committed, users, activities)
 
     def _put_off(self, delivery: Delivery, users: UsersInserted, activities: ActivitiesInserted) -> bool:
@@ -179,6 +197,7 @@ class Writer:
             self._acknowledger.dead(delivery, reason, detail)
             return 0
         seconds = retry_delay(delivery.message.receive_count, self._max_attempts)
+        self._instrumentation.retried(delivery, reason)
         log.info("retried_later", reason=reason, seconds=seconds, **delivery.describe())
         self._acknowledger.later(delivery, seconds)
         return seconds

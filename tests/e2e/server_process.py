@@ -38,6 +38,11 @@ class ServerProcess:
         self._reader.start()
 
     @property
+    def pid(self) -> int:
+        """Of the server's process."""
+        return self._process.pid
+
+    @property
     def lines(self) -> list[str]:
         """What the server has printed until now."""
         return list(self._lines)

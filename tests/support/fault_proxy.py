@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from tests.support.listener import Listener, has_hung_up, reset
+from tests.support.listener import Listener, hang_up, has_hung_up, reset
 from tests.support.tcp_proxy import TcpProxy
 
 __all__ = ["ANY", "Call", "FaultProxy", "TcpProxy"]
@@ -232,6 +232,17 @@ class FaultProxy:
         def effect(request: _Request, forward: _Forward) -> _Response:
             forward(request)
             raise _cut(request)
+
+        self._add(_Fault(action, effect, times, probability))
+
+    def cut_response(self, action: str, *, times: int | None = None, probability: float = 1.0) -> None:
+        """Cut the connection in the middle of the answer's body, after forwarding."""
+
+        def effect(request: _Request, forward: _Forward) -> _Response:
+            answer = _serialised(forward(request))
+            request.client.sendall(answer[: -len(answer) // 4])
+            hang_up(request.client)
+            raise ConnectionAbortedError(f"the answer to {request.action} was cut")
 
         self._add(_Fault(action, effect, times, probability))
 

@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from tests.support.listener import Listener, hang_up
+from tests.support.listener import Listener, hang_up, reset
 
 _CHUNK = 64 * 1024  # bytes
+_EFFECT_TIME = 0.3  # seconds in which a request whose answer is lost takes effect
 
 
 class TcpProxy:
@@ -24,6 +25,7 @@ class TcpProxy:
     def __init__(self, target_port: int) -> None:
         self.delay = 0.0
         """Seconds that each chunk waits before it is passed on, in either direction."""
+        self._lost: tuple[bytes, int] = (b"", 0)
         self._target_port = target_port
         self._flowing = threading.Event()
         self._flowing.set()
@@ -69,6 +71,10 @@ class TcpProxy:
         """Pass on what came in the meantime, and all that follows."""
         self._flowing.set()
 
+    def lose_answers_to(self, request: bytes, times: int = 1) -> None:
+        """Cut a connection whose client sends these bytes, after they took effect and before the answer passes."""
+        self._lost = (request, times)
+
     def close(self) -> None:
         """Cut all connections and stop."""
         self.down()
@@ -88,7 +94,19 @@ class TcpProxy:
             while chunk := source.recv(_CHUNK):
                 time.sleep(self.delay)
                 self._flowing.wait()
+                if self._loses_answer(chunk):
+                    target.sendall(chunk)
+                    reset(source)
+                    time.sleep(_EFFECT_TIME)
+                    break
                 target.sendall(chunk)
         self._flowing.wait()
         for end in (source, target):
             hang_up(end)
+
+    def _loses_answer(self, chunk: bytes) -> bool:
+        request, times = self._lost
+        if not times or request not in chunk:
+            return False
+        self._lost = (request, times - 1)
+        return True

@@ -5,7 +5,12 @@ from contextlib import closing
 
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 from mypy_boto3_sqs.client import SQSClient
 
 from tests.support.fault_proxy import ANY, FaultProxy
@@ -150,6 +155,17 @@ def test_a_dropped_response_belongs_to_a_request_that_had_its_effect(
 
     with pytest.raises(ConnectionClosedError):
         send(client, queues)
+
+    assert queues.counts() == (1, 0, 0)
+
+
+def test_a_cut_response_is_half_an_answer_to_a_request_that_had_its_effect(
+    proxy: FaultProxy, client: SQSClient, queues: Queues
+) -> None:
+    proxy.cut_response("SendMessage", times=1)
+
+    # botocore takes half an answer for an empty one.
+    assert "MessageId" not in client.send_message(QueueUrl=queues.events_url, MessageBody="hello")
 
     assert queues.counts() == (1, 0, 0)
 

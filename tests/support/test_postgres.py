@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
@@ -164,3 +165,15 @@ def has_answer(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
 def take_results(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     while connection.pgconn.get_result() is not None:
         pass
+
+
+def test_a_lost_answer_belongs_to_a_request_that_took_effect(proxy: TcpProxy, empty_database_url: str) -> None:
+    url = proxy.through(empty_database_url)
+    with closing(psycopg.connect(url)) as connection:
+        connection.execute("CREATE TABLE things ()")
+        proxy.lose_answers_to(b"COMMIT")
+        with pytest.raises(psycopg.OperationalError):
+            connection.commit()
+
+    with psycopg.connect(url) as connection:  # once only
+        assert connection.execute("SELECT count(*) FROM things").fetchone() == (0,)

@@ -38,6 +38,7 @@ def worker_environment(
         "DATABASE_URL": database_url,
         "QUEUE_URL": queues.events_url,
         "DLQ_URL": queues.dlq_url,
+        "ADMIN_ADDRESS": "off",  # there are many workers, and one port by default
         **aws_environment(endpoint_url or queues.endpoint_url),
         **(settings or {}),
     }

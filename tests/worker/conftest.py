@@ -28,6 +28,7 @@ def start_worker(request: pytest.FixtureRequest) -> Iterator[StartWorker]:
             database_url: str | None = None,
             endpoint_url: str | None = None,
             wait: bool = True,
+            module: str = "worker",
             **settings: str,
         ) -> WorkerProcess:
             environment = worker_environment(
@@ -36,7 +37,7 @@ def start_worker(request: pytest.FixtureRequest) -> Iterator[StartWorker]:
                 endpoint_url=endpoint_url,
                 settings={**SETTINGS, **settings},
             )
-            worker = stack.enter_context(WorkerProcess(*args, environment=environment))
+            worker = stack.enter_context(WorkerProcess(*args, environment=environment, module=module))
             if wait:
                 worker.wait_for("started")
             return worker

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -21,36 +21,16 @@ from worker.commands.dlq.look import not_found
 from worker.commands.dlq.queues import Queues, check_pair, inspecting, open_queues
 from worker.commands.dlq.report import Report
 from worker.dead_letters import DeadLetter, Selection
-from worker.events import InvalidEvent, parse_event
 from worker.inspection import Inspection
 from worker.json_text import NotAnObject, compact, is_json, pretty, with_member
 from worker.progress import progress_bar
-from worker.sqs import MESSAGE_BYTES
+from worker.replays import Edit
 from worker.terminal import printable, styled
 from worker.transfer import Transfer
 
 MOST_EDITED = 10_000  # messages at once, which are kept in memory
 
 _DIFF_COLORS = {"+": "green", "-": "red", "@": "cyan"}
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """A dead letter and the body it is to have."""
-
-    letter: DeadLetter
-    body: str
-
-    @property
-    def problem(self) -> str | None:
-        """Why the worker would refuse it, None if it would not."""
-        if self.letter.original(self.body).size > MESSAGE_BYTES:
-            return f"longer than {MESSAGE_BYTES} bytes"
-        try:
-            parse_event(self.body)
-        except InvalidEvent as error:
-            return str(error)
-        return None
 
 
 def assignment(text: str) -> tuple[str, str]:

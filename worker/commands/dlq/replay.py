@@ -14,6 +14,7 @@ from worker.dead_letters import DeadLetter, Selection
 from worker.inspection import Inspection
 from worker.interrupts import Interrupted
 from worker.progress import progress_bar
+from worker.replays import came_back, reason_to_leave
 from worker.sqs import MoveTasks
 from worker.transfer import Transfer
 
@@ -70,16 +71,13 @@ def _replay(queues: Queues, selection: Selection, *, force: bool, rate: float | 
 def _sendable(
     letters: Iterable[DeadLetter], inspection: Inspection, report: Report[DeadLetter], *, force: bool
 ) -> Iterable[DeadLetter]:
-    # SQS's time is given in whole seconds.
-    began = inspection.attributes.answered_at + 1
+    began = inspection.attributes.answered_at
     for letter in letters:
-        problem = None if force else letter.problem
-        if problem is not None:
-            report.left(letter, "invalid", f"it would fail again: {problem}")
-        elif letter.message.sent_at > began:
-            report.left(letter, "came_back", "it failed while this was running")
-        else:
+        reason = came_back(letter, began) if force else reason_to_leave(letter, began)
+        if reason is None:
             yield letter
+        else:
+            report.left(letter, *reason)
 
 
 def _show(queues: Queues, selection: Selection, *, force: bool, as_json: bool) -> None:

@@ -1,18 +1,15 @@
 """What became of the messages of a command: each that was not done is named, and all are counted by reason."""
 
 from collections import Counter
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import click
 
 from worker.commands.dlq.words import echo_json
 from worker.progress import Advance
+from worker.replays import COMPLETE, Outcome, outcome_of
 from worker.terminal import Table, printable
-from worker.transfer import LEASE_LOST, Result
-
-Outcome = Literal["replayed", "would_replay", "sent_before", "invalid", "came_back", "not_sent", "not_deleted"]
-
-_COMPLETE: tuple[Outcome, ...] = ("replayed", "would_replay", "sent_before", "came_back")
+from worker.transfer import Result
 
 
 class Named(Protocol):
@@ -38,18 +35,11 @@ class Report(Generic[NamedT]):
     @property
     def complete(self) -> bool:
         """Whether nothing was left that should have been replayed."""
-        return all(outcome in _COMPLETE for _, outcome in self._counts)
+        return all(outcome in COMPLETE for _, outcome in self._counts)
 
     def result(self, result: Result[NamedT]) -> None:
         """Of a transfer."""
-        if result.code is None:
-            self._say(result.entry, "replayed", "")
-        elif result.sent:
-            self._say(result.entry, "not_deleted", f"sent, but still here too ({result.code}): another replay is safe")
-        elif result.code == LEASE_LOST:
-            self._say(result.entry, "not_sent", "its lease is over, and somebody else may hold it")
-        else:
-            self._say(result.entry, "not_sent", f"SQS did not take it: {result.code}")
+        self._say(result.entry, *outcome_of(result))
 
     def left(self, entry: NamedT, outcome: Outcome, why: str) -> None:
         """It was not tried; without a `why` nothing is printed but JSON."""

@@ -1,0 +1,1 @@
+"""What a message costs here, and with others: `python -m benchmarks --help`."""

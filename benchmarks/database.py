@@ -1,0 +1,95 @@
+"""The Postgres that everybody writes to: embedded, but as careful with its data as in production."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+import psycopg
+
+from db.migrations import migrate
+from tests.support.postgres import Postgres
+
+NAME = "benchmark"
+
+# The tests' server does without the first two. Where it differs from a fresh installation: more memory, and the time of
+# each commit is kept.
+SETTINGS = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "256MB",
+    "max_connections": "100",
+    "track_commit_timestamp": "on",
+    "max_wal_size": "4GB",
+}
+
+
+class Written(NamedTuple):
+    """What is in `users`, and how many transactions it took to write it."""
+
+    rows: int
+    commits: int
+
+
+class Database:
+    """One database with the worker's tables."""
+
+    def __init__(self) -> None:
+        self._server = Postgres()
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        for name, value in SETTINGS.items():
+            self._server.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+        self._server.restart()
+        self.url = self._server.create_database(NAME)
+        migrate(self.url)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    @property
+    def version(self) -> str:
+        return str(self._server.execute("SHOW server_version")[0][0])
+
+    @property
+    def pid(self) -> int:
+        """Of the server's first process."""
+        return self._server.pid
+
+    def reset(self, rows: int = 0) -> None:
+        """Empty the tables, and put so many users in who are not part of the measurement."""
+        self._execute("TRUNCATE users CASCADE")
+        if rows:
+            self._execute(
+                "INSERT INTO users (cognito_user_id, display_name, handle, email, created_at)"
+                " SELECT id, 'Somebody', id, id || '@example.com', '2020-01-01'"
+                " FROM (SELECT gen_random_uuid()::text AS id FROM generate_series(1, %s)) AS old",
+                (rows,),
+            )
+        self._execute("VACUUM ANALYZE users")
+        self._execute("CHECKPOINT")
+
+    def written(self) -> Written:
+        """The users of the measurement: those of this year and later."""
+        query = "SELECT count(*), count(DISTINCT xmin::text) FROM users WHERE created_at >= '2021-01-01'"
+        return Written(*self._execute(query)[0])
+
+    def wait_for_rows(self, count: int, timeout: float) -> None:
+        """Wait until so many users are there. Asks seldom, as that takes CPU too."""
+        deadline = time.monotonic() + timeout
+        while self.written().rows < count and time.monotonic() < deadline:
+            time.sleep(0.2)
+
+    def latencies(self) -> list[float]:
+        """Milliseconds from each event's time to its commit."""
+        query = (
+            "SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin) - created_at)::float8 * 1000 FROM users"
+            " WHERE created_at >= '2021-01-01'"
+        )
+        return [row[0] for row in self._execute(query)]
+
+    def _execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode(), parameters)
+            return cursor.fetchall() if cursor.description else []
