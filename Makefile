@@ -22,7 +22,7 @@ demo: $(VENV)/installed ## See the whole system work on embedded parts (KEEP=1 l
 	@$(BIN)/python -m tests.demo $(if $(KEEP),--keep)
 
 test: $(VENV)/installed ## Run all tests but the longest
-	$(BIN)/python -m pytest -m 'not slow and not node and not faults' --numprocesses 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow and not node and not faults and not browser' --numprocesses 3 --dist worksteal $(ARGS)
 
 test-slow: $(VENV)/installed ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -m 'slow and not faults' $(ARGS)
@@ -95,3 +95,9 @@ bench-check: bench-parts ## Compare the worker's CPU per message with the record
 bench-parts: $(VENV)/installed
 	tests/e2e/install-node-parts
 	PYTHON=$(PYTHON) benchmarks/install-peers
+
+.PHONY: test-browser
+
+test-browser: $(VENV)/installed ## Use the console in a real Chromium; screenshots with ARGS=--screenshots
+	tests/console/install-browser
+	$(BIN)/python -m pytest tests/console -m browser $(ARGS)

@@ -57,12 +57,12 @@ class DeadLetter:
     @property
     def event_type(self) -> str:
         """`UNREADABLE` if there is none that can be shown."""
-        return _name(self._event.get("type")) or UNREADABLE
+        return plain_name(self._event.get("type")) or UNREADABLE
 
     @property
     def event_id(self) -> str | None:
         """None if there is none that can be shown."""
-        return _name(self._event.get("id"))
+        return plain_name(self._event.get("id"))
 
     @property
     def attempts(self) -> int:
@@ -153,5 +153,6 @@ def _members(body: str) -> dict[str, Any]:
     return event if isinstance(event, dict) else {}
 
 
-def _name(value: object) -> str | None:
+def plain_name(value: object) -> str | None:
+    """A value that may be shown and logged; None if it is not a plain id or type, and so may be anything."""
     return value if isinstance(value, str) and _is_name(value) else None

@@ -116,6 +116,7 @@ SOMEBODY = "'00000000-0000-0000-0000-000000000001'"
         (f"activities WHERE user_uuid = {SOMEBODY} ORDER BY created_at DESC, uuid DESC", "activities_user_uuid_idx"),
         (f"activities WHERE reply_to_activity_uuid = {SOMEBODY} ORDER BY created_at", "activities_reply_to_idx"),
         ("users WHERE lower(handle) = 'ada'", "users_lower_handle_key"),
+        ("users WHERE lower(email) = 'ada@example.com'", "users_lower_email_idx"),
         ("users WHERE cognito_user_id = '1'", "users_cognito_user_id_key"),
     ],
 )
@@ -142,6 +143,7 @@ def test_there_are_no_other_indexes_than_reads_and_keys_need(database_url: str) 
         "activities_reply_to_idx",
         "activities_user_uuid_idx",
         "users_cognito_user_id_key",
+        "users_lower_email_idx",
         "users_lower_handle_key",
         "users_pkey",
     ]

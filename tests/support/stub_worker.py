@@ -13,7 +13,8 @@ def _say(line: str) -> None:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    _say(json.dumps({"event": "stopped"}))
+    # Not by sys.stdout, which may be in the middle of a line when the signal comes.
+    os.write(sys.stdout.fileno(), b'{"event": "stopped"}\n')
     sys.exit(0)
 
 

@@ -1,0 +1,1 @@
+"""The pages, a module for each part of the console. Each is a function from a `Visit` to an answer."""

@@ -1,0 +1,104 @@
+"""Editing an event, with what the worker would say of it, and the difference, before it is sent."""
+
+import difflib
+from dataclasses import dataclass
+from hashlib import sha256
+
+from starlette.responses import Response
+
+from worker.console.body_view import editable
+from worker.console.pages.letters import find, follow
+from worker.console.shelf import Listed
+from worker.console.visit import Problem, Visit, see_other
+from worker.json_text import compact
+from worker.replays import Edit
+
+LONGEST_DIFFERENCE = 2000  # lines
+LONGEST_EDITED = 262_144  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A text as it came from the editor; `digest` tells whether it is the one that was checked."""
+
+    letter: Listed
+    text: str
+
+    @property
+    def body(self) -> str:
+        """The message's body that it makes."""
+        return compact(self.text.rstrip("\n"))
+
+    @property
+    def digest(self) -> str:
+        return sha256(self.text.encode(errors="replace")).hexdigest()
+
+    @property
+    def is_changed(self) -> bool:
+        return self.text.rstrip("\n") != editable(self.letter.message.body).rstrip("\n")
+
+    @property
+    def problem(self) -> str | None:
+        """Why the worker would refuse it."""
+        return Edit(self.letter, self.body).problem
+
+    @property
+    def difference(self) -> list[str]:
+        """Of both as they are laid out, as lines of a unified diff without its head."""
+        before, after = (editable(body).splitlines() for body in (self.letter.message.body, self.body))
+        return list(difflib.unified_diff(before, after, lineterm=""))[2:LONGEST_DIFFERENCE]
+
+
+def open_(visit: Visit) -> Response:
+    """Reveal the message, which the editor shows, and open it."""
+    letter = _letter(visit)
+    if not visit.session.is_revealed(letter.id):
+        visit.session.reveal(letter.id)
+        visit.audit("revealed", letter.id)
+    return see_other(f"/letters/{letter.id}/edit")
+
+
+def show(visit: Visit) -> Response:
+    letter = _letter(visit)
+    if not visit.session.is_revealed(letter.id):
+        return see_other(f"/letters/{letter.id}")
+    if len(letter.message.body) > LONGEST_EDITED:
+        raise Problem(f"This event is too long for a page: use signup-sync dlq edit {letter.id}.")
+    return _page(visit, Draft(letter, editable(letter.message.body)), checked=False)
+
+
+def check(visit: Visit) -> Response:
+    """Say what is wrong with a text, and show the difference. To the page's own script, only that."""
+    draft = Draft(_letter(visit), _text(visit))
+    if visit.request.headers.get("x-part"):
+        return visit.page("check.html", draft=draft, checked=True)
+    return _page(visit, draft, checked=True)
+
+
+def send(visit: Visit) -> Response:
+    """Send a text whose difference was seen, and that is valid."""
+    draft = Draft(_letter(visit), _text(visit))
+    if visit.given("checked") != draft.digest or not draft.is_changed or draft.problem is not None:
+        return _page(visit, draft, checked=True)
+    body = draft.body
+    job = visit.console.jobs.begin(
+        "edited",
+        visit.session.who,
+        1,
+        lambda job: visit.console.actions.send_edited(draft.letter.id, body, job),
+        draft.letter.user_id,
+    )
+    return follow(job)
+
+
+def _letter(visit: Visit) -> Listed:
+    return find(visit, visit.request.path_params["id"])
+
+
+def _text(visit: Visit) -> str:
+    # A form has CRLF at the end of each line (HTML, "Constructing the entry list").
+    return visit.given("text").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _page(visit: Visit, draft: Draft, *, checked: bool) -> Response:
+    return visit.page("edit.html", letter=draft.letter, draft=draft, checked=checked)

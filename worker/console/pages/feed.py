@@ -1,0 +1,46 @@
+"""The newest activities, as a backend reads them."""
+
+import json
+from datetime import datetime
+
+import psycopg
+from starlette.responses import Response
+
+from db.feed import PAGE_SIZE, Position, home_feed
+from worker.console.visit import Problem, Visit, see_other
+
+FEED = "feed"  # as a session knows it
+
+
+def show(visit: Visit) -> Response:
+    before = _before(visit)
+    try:
+        with visit.console.database.transaction() as connection:
+            activities = json.loads(home_feed(connection, before=before))
+    except psycopg.errors.UndefinedTable as error:
+        raise Problem("The tables are not there yet: run signup-sync db migrate.", 503) from error
+    older = str(Position.of(activities[-1])) if len(activities) == PAGE_SIZE else ""
+    for activity in activities:
+        activity["created_at"] = datetime.fromisoformat(activity["created_at"])
+    return visit.page(
+        "feed.html",
+        activities=activities,
+        before=before,
+        older=older,
+        revealed=visit.session.is_revealed(FEED),
+    )
+
+
+def reveal(visit: Visit) -> Response:
+    """Show who wrote what."""
+    visit.session.reveal(FEED)
+    visit.audit("revealed", FEED)
+    return see_other("/feed")
+
+
+def _before(visit: Visit) -> Position | None:
+    text = visit.asked("before")
+    try:
+        return Position.parse(text) if text else None
+    except ValueError:
+        raise Problem("There is no such page of the feed.", 404) from None

@@ -1,0 +1,242 @@
+"""The dead letters: which, why, and what to do about them."""
+
+import time
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from starlette.responses import JSONResponse, Response
+
+from worker.commands.dlq.options import REASONS
+from worker.console.actions import MOST_AT_ONCE
+from worker.console.body_view import laid_out
+from worker.console.jobs import Job, JobRefused
+from worker.console.sessions import Plan
+from worker.console.shelf import Listed, Snapshot
+from worker.console.visit import Problem, Visit, see_other
+from worker.dead_letter_files import written_attributes
+from worker.dead_letters import FAILURE_ATTRIBUTES, Selection
+
+PAGE_SIZE = 50  # messages
+JOB_WAIT = 3.0  # seconds that a page waits for what it has begun
+LOOK_WAIT = 8.0  # seconds that a page waits for a look that somebody has asked for
+MOST_CHECKED = 500  # messages of a confirmation that are checked one by one
+
+AGES = {
+    "15m": 900,
+    "1h": 3600,
+    "6h": 21_600,
+    "1d": 86_400,
+    "7d": 604_800,
+}
+ACTIONS = {"replayed": "Replay", "deleted": "Delete"}
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """As in the address of the page; what is empty does not matter."""
+
+    reason: str = ""
+    type: str = ""
+    newer: str = ""
+    older: str = ""
+    text: str = ""
+
+    @classmethod
+    def asked(cls, visit: Visit) -> "Filters":
+        return cls(*(visit.asked(name)[:400] for name in cls.__slots__))
+
+    @classmethod
+    def given(cls, visit: Visit) -> "Filters":
+        """From the hidden fields of a form."""
+        return cls(*(visit.given(name)[:400] for name in cls.__slots__))
+
+    @property
+    def query(self) -> str:
+        """For an address; empty if nothing is filtered."""
+        return urlencode({name: value for name in self.__slots__ if (value := getattr(self, name))})
+
+    @property
+    def selection(self) -> Selection:
+        now = time.time()
+        return Selection(
+            reasons=frozenset({self.reason} - {""}),
+            types=frozenset({self.type} - {""}),
+            sent_after=now - AGES[self.newer] if self.newer in AGES else None,
+            sent_before=now - AGES[self.older] if self.older in AGES else None,
+            text=self.text or None,
+        )
+
+    def choose(self, snapshot: Snapshot) -> list[Listed]:
+        selection = self.selection
+        if selection.is_everything:
+            return list(snapshot.letters)
+        return [letter for letter in snapshot.letters if selection.matches(letter)]
+
+
+def show(visit: Visit) -> Response:
+    """The table."""
+    snapshot = visit.console.shelf.snapshot(wait=LOOK_WAIT)
+    filters = Filters.asked(visit)
+    chosen = filters.choose(snapshot) if snapshot else []
+    pages = max(1, -(-len(chosen) // PAGE_SIZE))
+    number = visit.asked("page")
+    page = min(pages, max(1, int(number) if number.isascii() and number.isdigit() and len(number) < 7 else 1))
+    return visit.page(
+        "letters.html",
+        snapshot=snapshot,
+        problem=visit.console.shelf.problem,
+        filters=filters,
+        chosen=len(chosen),
+        letters=chosen[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
+        number=page,
+        pages=pages,
+        page_size=PAGE_SIZE,
+        reasons=REASONS,
+        ages=list(AGES),
+        most_at_once=MOST_AT_ONCE,
+    )
+
+
+def news(visit: Visit) -> Response:
+    """What has changed since the table was made, in numbers: the table itself moves only when its reader wants it."""
+    snapshot = visit.console.shelf.snapshot()
+    since = visit.asked("since")
+    total = snapshot.total if snapshot else 0
+    shown = set(visit.asked("ids").split(",")) - {""}
+    gone = len([name for name in shown if snapshot is not None and name not in snapshot.by_id])
+    newer = 0
+    if snapshot is not None and since.replace(".", "", 1).isdigit() and snapshot.taken_at > float(since):
+        newer = sum(1 for letter in snapshot.letters if letter.message.sent_at > float(since))
+    return JSONResponse({"total": total, "newer": newer, "gone": gone})
+
+
+def look_again(visit: Visit) -> Response:
+    """Look at the queue now."""
+    visit.console.shelf.look_now(LOOK_WAIT)
+    query = Filters.given(visit).query
+    return see_other(f"/letters?{query}" if query else "/letters")
+
+
+def show_one(visit: Visit) -> Response:
+    """One message: what is in it, why it failed, and what the worker would say today."""
+    letter = _letter(visit)
+    revealed = visit.session.is_revealed(letter.id)
+    attributes = written_attributes(letter.message.attributes)
+    return visit.page(
+        "letter.html",
+        letter=letter,
+        revealed=revealed,
+        body=laid_out(letter.message.body, revealed=revealed),
+        size=len(letter.message.body.encode()),
+        attributes={name: value for name, value in sorted(attributes.items()) if name not in FAILURE_ATTRIBUTES},
+        problem=letter.problem,
+    )
+
+
+def reveal(visit: Visit) -> Response:
+    """Show the personal data of one message."""
+    letter = _letter(visit)
+    visit.session.reveal(letter.id)
+    visit.audit("revealed", letter.id)
+    return see_other(f"/letters/{letter.id}")
+
+
+def confirm(visit: Visit) -> Response:
+    """Say what would be done, to which messages, before it is done."""
+    action = visit.given("action")
+    if action not in ACTIONS:
+        raise Problem("What should be done with them?")
+    snapshot = visit.console.shelf.snapshot()
+    if snapshot is None:
+        raise Problem("The dead letters have not been read yet: try again in a moment.", 503)
+    chosen = _chosen(visit, snapshot)
+    if not chosen:
+        raise Problem("Nothing is selected: go back, and tick messages, or take all that match.")
+    if len(chosen) > MOST_AT_ONCE:
+        raise Problem(f"These are more than {MOST_AT_ONCE:,}: filter them, or use signup-sync dlq {_COMMANDS[action]}.")
+    refused = [(letter, problem) for letter in chosen[:MOST_CHECKED] if (problem := letter.problem)]
+    return visit.page(
+        "confirm.html",
+        action=action,
+        verb=ACTIONS[action],
+        letters=chosen[:PAGE_SIZE],
+        count=len(chosen),
+        refused=refused[:PAGE_SIZE],
+        refused_count=len(refused),
+        checked=min(len(chosen), MOST_CHECKED),
+        plan=visit.session.remember(Plan(action, tuple(letter.id for letter in chosen))),
+        back=Filters.given(visit).query,
+    )
+
+
+_COMMANDS = {"replayed": "replay", "deleted": "delete"}
+
+
+def act(visit: Visit) -> Response:
+    """Do what was confirmed."""
+    plan = visit.session.take_plan(visit.given("plan"))
+    if plan is None:
+        raise Problem("This has been confirmed already, or too long ago: look at the dead letters again.")
+    actions = visit.console.actions
+    work = actions.replay if plan.action == "replayed" else actions.delete
+    job = visit.console.jobs.begin(
+        plan.action, visit.session.who, len(plan.ids), lambda job: work(plan.ids, job), _user_of(visit, plan.ids)
+    )
+    return follow(job)
+
+
+def copy(visit: Visit) -> Response:
+    """The messages as a file of `signup-sync dlq export`, which `import` can send again. It holds personal data."""
+    plan = visit.session.plan(visit.given("plan"))
+    if plan is None:
+        raise Problem("This was too long ago: look at the dead letters again.")
+    try:
+        lines = visit.console.actions.copy(plan.ids)
+    except JobRefused as error:
+        raise Problem(str(error)) from None
+    for message_id in plan.ids:
+        visit.audit("copied", message_id)
+    headers = {"Content-Disposition": 'attachment; filename="dead-letters.jsonl"'}
+    return Response("".join(f"{line}\n" for line in lines), media_type="application/jsonl", headers=headers)
+
+
+def show_job(visit: Visit) -> Response:
+    """How far something has come that was begun, and what came of it."""
+    job = visit.console.jobs.find(visit.request.path_params["number"])
+    if job is None:
+        raise Problem("Nothing is known of this any more: the audit log says what was done.", 404)
+    return visit.page("job.html", job=job)
+
+
+def follow(job: Job) -> Response:
+    """The page of a job, which is over by then as a rule."""
+    job.finished.wait(JOB_WAIT)
+    return see_other(f"/jobs/{job.id}")
+
+
+def find(visit: Visit, message_id: str) -> Listed:
+    """The message of the address. Raises `Problem`."""
+    snapshot = visit.console.shelf.snapshot(wait=LOOK_WAIT)
+    letter = snapshot.by_id.get(message_id) if snapshot else None
+    if letter is None:
+        raise Problem(
+            "This message is not among the dead letters: it was sent back or deleted, or somebody else holds it.", 404
+        )
+    return letter
+
+
+def _letter(visit: Visit) -> Listed:
+    return find(visit, visit.request.path_params["id"])
+
+
+def _chosen(visit: Visit, snapshot: Snapshot) -> list[Listed]:
+    """All that match, or those that are ticked."""
+    if visit.given("scope") == "all":
+        return Filters.given(visit).choose(snapshot)
+    return [snapshot.by_id[name] for name in dict.fromkeys(visit.form.get("id", ())) if name in snapshot.by_id]
+
+
+def _user_of(visit: Visit, ids: tuple[str, ...]) -> str | None:
+    snapshot = visit.console.shelf.snapshot()
+    letter = snapshot.by_id.get(ids[0]) if snapshot and len(ids) == 1 else None
+    return letter.user_id if letter else None

@@ -1,0 +1,68 @@
+"""Logging in with the token, and out."""
+
+import re
+from http.cookies import SimpleCookie
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from worker.console.sessions import LIFETIME
+from worker.console.visit import Visit, is_from_here, read_body, read_form, see_other
+
+if TYPE_CHECKING:
+    from worker.console.app import Console
+
+# It goes into the audit log.
+_is_who = re.compile(r"[^\W_][\w .@'-]{0,63}").fullmatch
+
+
+async def show(request: Request) -> Response:
+    """Ask for a name, and for the token unless the link has brought it."""
+    console: Console = request.app.state.console
+    if console.sessions.find(request.cookies.get(console.cookie, "")):
+        return see_other("/")
+    return console.page("login.html", token=request.query_params.get("token", ""), who="", problem="")
+
+
+async def enter(request: Request) -> Response:
+    """Check both. That a page of somebody else's sends this form does no harm: it does not know the token."""
+    console: Console = request.app.state.console
+    form = read_form(await read_body(request))
+    token, who = (form.get(name, [""])[0].strip() for name in ("token", "who"))
+    problem = ""
+    if not _is_who(who):
+        problem = "Give a name of letters, digits, spaces and . @ ' - (64 at most), for the audit log."
+    elif not is_from_here(request.headers):
+        problem = "This form was not sent by this page: try again here."
+    session = None if problem else console.sessions.open(token, who)
+    if session is None:
+        console.audit.record("nobody", "login", outcome="refused")
+        text = problem or "That is not the token. The console has printed it when it started, or it is CONSOLE_TOKEN."
+        return console.page("login.html", status=403, token=token if problem else "", who=who, problem=text)
+    console.audit.record(session.who, "login")
+    answer = see_other("/")
+    answer.headers["Set-Cookie"] = _cookie(console.cookie, session.id, int(LIFETIME))
+    return answer
+
+
+def leave(visit: Visit) -> Response:
+    """Log out."""
+    visit.audit("logout")
+    visit.console.sessions.close(visit.session)
+    answer = see_other("/login")
+    answer.headers["Set-Cookie"] = _cookie(visit.console.cookie, "", 0)
+    return answer
+
+
+def hide(visit: Visit) -> Response:
+    """Mask again what was revealed."""
+    visit.session.hide()
+    return see_other("/")
+
+
+def _cookie(name: str, value: str, seconds: int) -> str:
+    cookie: SimpleCookie = SimpleCookie({name: value})
+    attributes: dict[str, Any] = {"path": "/", "httponly": True, "samesite": "Strict", "max-age": seconds}
+    cookie[name].update(attributes)
+    return cookie[name].OutputString()

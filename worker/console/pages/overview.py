@@ -1,0 +1,137 @@
+"""Is it well?"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from starlette.responses import Response
+
+from worker.console.shelf import Snapshot
+from worker.console.visit import Visit
+from worker.console.watch import FIRST_WAIT, Seen
+from worker.console.words import age, duration
+from worker.console.workers import Minute, per_minute, slowest
+
+SLOW = 60.0  # seconds of lag, of which one message in a hundred may have more
+EXPIRING = 10 * 86_400.0  # seconds; SQS keeps messages for 14 days at most
+CHART_HEIGHT = 40
+CHART_STEP = 4
+BAR_WIDTH = 3
+
+Level = Literal["well", "attention", "broken"]
+_LEVELS: tuple[Level, ...] = ("well", "attention", "broken")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be, and the page that helps."""
+
+    level: Level
+    text: str
+    link: str = ""
+    link_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    x: int
+    y: float
+    height: float
+    minute: datetime
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A bar for each minute of the last hour; `summary` says the same to who does not see it."""
+
+    title: str
+    bars: tuple[Bar, ...]
+    last: int
+    highest: int
+    total: int
+
+    @property
+    def summary(self) -> str:
+        return (
+            f"{self.title} in the last hour: {self.total:,} messages,"
+            f" {self.highest:,} in the busiest minute, {self.last:,} in the last whole minute"
+        )
+
+
+def show(visit: Visit) -> Response:
+    seen, snapshot = visit.console.watch.seen(), visit.console.shelf.snapshot(wait=FIRST_WAIT)
+    findings = list(_findings(seen, snapshot, visit.console.shelf.problem))
+    level = max((finding.level for finding in findings), key=_LEVELS.index, default="well")
+    minutes = per_minute(seen.workers if seen else (), datetime.now(UTC))
+    return visit.page(
+        "overview.html",
+        seen=seen,
+        snapshot=snapshot,
+        findings=sorted(findings, key=lambda finding: -_LEVELS.index(finding.level)),
+        level=level,
+        lag=slowest(seen.workers if seen else ()),
+        charts=_charts(minutes),
+        refreshes=visit.asked("refresh") != "off",
+    )
+
+
+def _findings(seen: Seen | None, snapshot: Snapshot | None, shelf_problem: str | None) -> Iterator[Finding]:
+    if seen is None:
+        yield Finding("attention", "The system has not answered yet; this page asks again by itself.")
+        return
+    yield from _of_workers(seen)
+    if seen.queue_problem:
+        yield Finding("broken", f"SQS does not answer: {seen.queue_problem}")
+    if seen.database_problem:
+        yield Finding("broken", f"The database does not answer the console: {seen.database_problem}")
+    if shelf_problem:
+        yield Finding("attention", f"The dead letters cannot be read: {shelf_problem}")
+    if snapshot is not None and snapshot.total:
+        yield from _of_dead_letters(snapshot)
+
+
+def _of_workers(seen: Seen) -> Iterator[Finding]:
+    alive = [worker for worker in seen.workers if worker.status]
+    if not alive:
+        yield Finding("broken", "No worker answers: nothing is being written. What arrives waits in the queue.")
+    elif len(alive) < len(seen.workers):
+        yield Finding("attention", f"{len(seen.workers) - len(alive)} of {len(seen.workers)} workers do not answer.")
+    for worker in alive:
+        status = worker.status
+        if status and status.paused_since:
+            why = f" ({status.pause_reason})" if status.pause_reason else ""
+            text = f"Worker {worker.address} waits for the database, since {age(status.paused_since)}{why}."
+            yield Finding("broken", f"{text} It goes on by itself, and nothing is lost.")
+    lag = slowest(alive)
+    if lag.p99 is not None and lag.p99 > SLOW:
+        yield Finding("attention", f"Of the last hour's messages one in a hundred took {duration(lag.p99)} or more.")
+
+
+def _of_dead_letters(snapshot: Snapshot) -> Iterator[Finding]:
+    count = snapshot.total
+    text = f"{count:,} message{' has' if count == 1 else 's have'} failed for good: look why, mend, send back."
+    yield Finding("attention", text, "/letters", "Dead letters")
+    if snapshot.oldest_at is not None and snapshot.taken_at - snapshot.oldest_at > EXPIRING:
+        yield Finding(
+            "broken", f"The oldest dead letter is {age(snapshot.oldest_at)} old; SQS deletes it after 14 days."
+        )
+
+
+def _charts(minutes: Sequence[Minute]) -> list[Chart]:
+    """Both to the same scale, so that they can be compared."""
+    scale = max(1, *(max(minute.received, minute.committed) for minute in minutes))
+    return [
+        _chart("Received", [(minute.minute, minute.received) for minute in minutes], scale),
+        _chart("Committed", [(minute.minute, minute.committed) for minute in minutes], scale),
+    ]
+
+
+def _chart(title: str, values: Sequence[tuple[datetime, int]], scale: int) -> Chart:
+    bars = []
+    for index, (minute, value) in enumerate(values):
+        height = round(max(1.0, CHART_HEIGHT * value / scale), 1) if value else 0.0
+        bars.append(Bar(index * CHART_STEP, CHART_HEIGHT - height, height, minute, value))
+    counts = [value for _, value in values]
+    return Chart(title, tuple(bars), last=counts[-2], highest=max(counts), total=sum(counts))

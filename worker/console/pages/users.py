@@ -1,0 +1,69 @@
+"""Where a user is, and why they have no row."""
+
+from starlette.responses import Response
+
+from worker.cognito import CognitoError
+from worker.console.people import LONGEST_NAME
+from worker.console.visit import Problem, Visit, see_other
+from worker.console.watch import FIRST_WAIT
+
+
+def show(visit: Visit) -> Response:
+    """The question; and, for a user's id in the address, the answer."""
+    sub = visit.asked("id")[:LONGEST_NAME]
+    if not sub:
+        return visit.page("users.html", name="", answer=None, notice="", verdicts=[], seen=None)
+    return _page(visit, sub)
+
+
+def look_up(visit: Visit) -> Response:
+    """The question comes by a form, not in the address: an e-mail address does not belong into a history."""
+    name = visit.given("name").strip()[:LONGEST_NAME]
+    if not name:
+        return see_other("/users")
+    return _page(visit, name)
+
+
+def reveal(visit: Visit) -> Response:
+    """Show the personal data of one user."""
+    sub = _sub(visit)
+    visit.session.reveal(f"user {sub}")
+    visit.audit("revealed", sub)
+    return _page(visit, sub)
+
+
+def enqueue(visit: Visit) -> Response:
+    """Publish the sign-up of a user of the pool who has no row, as `signup-sync reconcile` does."""
+    sub = _sub(visit)
+    try:
+        missing = visit.console.people.enqueue(sub, visit.console.publisher)
+    except CognitoError as error:
+        raise Problem(f"Cognito: {error}", 503) from error
+    outcome = "not_missing" if missing is None else missing.outcome
+    visit.audit("enqueued", sub, outcome)
+    if missing is None:
+        notice = "Nothing to do: they have a row by now, or are not confirmed."
+    elif missing.outcome == "enqueued":
+        notice = "Their sign-up is in the events queue. A worker writes the row in a moment: look again."
+    else:
+        notice = f"It could not be enqueued: {missing.reason}"
+    return _page(visit, sub, notice)
+
+
+def _sub(visit: Visit) -> str:
+    sub = visit.given("sub")[:LONGEST_NAME]
+    if not sub:
+        raise Problem("Whom is this about?")
+    return sub
+
+
+def _page(visit: Visit, name: str, notice: str = "") -> Response:
+    answer = visit.console.people.look_up(name, visit.console.shelf.snapshot(wait=FIRST_WAIT))
+    return visit.page(
+        "users.html",
+        name=name,
+        answer=answer,
+        notice=notice,
+        verdicts=[(person, answer.verdict(person)) for person in answer.people],
+        seen=visit.console.watch.seen(),
+    )

@@ -1,0 +1,46 @@
+"""Serving the console over HTTP until it is stopped."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+
+GRACE = 5  # seconds for pages under way, when it is stopped
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that accepts connections. Raises `OSError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
+
+
+def serve(app: Starlette, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called when there is somebody to answer."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="critical",  # what it logs, addresses with what was searched for among them, is not for our log
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=GRACE,
+    )
+    server = uvicorn.Server(config)
+    # At its end uvicorn raises the signal again that it was stopped by, for whoever was there before it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stopped_already)
+    asyncio.run(_serve(server, listener, ready))
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket, ready: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(ready)
+    await server.serve(sockets=[listener])
+
+
+def _stopped_already(_: int, __: FrameType | None) -> None:
+    """Nothing: it is stopping."""

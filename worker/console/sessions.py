@@ -1,0 +1,117 @@
+"""Who is logged in. Sessions are in memory: when the console ends, everybody is logged out."""
+
+import hmac
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+IDLE = 3600.0  # seconds after which a session that is not used ends
+LIFETIME = 43_200.0  # seconds after which every session ends
+REVEALED_FOR = 900.0  # seconds for which personal data stays visible
+MOST_SESSIONS = 100
+MOST_REVEALED = 1000  # messages and users of one session
+MOST_PLANS = 50  # of one session
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What somebody was asked to confirm: these messages, and no others, whatever arrives meanwhile."""
+
+    action: str
+    ids: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Session:
+    """`who` is the name that was given at the login; `csrf` is in every form of the session."""
+
+    id: str
+    who: str
+    csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    started_at: float = field(default_factory=time.monotonic)
+    used_at: float = field(default_factory=time.monotonic)
+    _revealed: "OrderedDict[str, float]" = field(default_factory=OrderedDict)
+    _plans: "OrderedDict[str, Plan]" = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def is_over(self) -> bool:
+        now = time.monotonic()
+        return now - self.used_at > IDLE or now - self.started_at > LIFETIME
+
+    def reveal(self, subject: str) -> None:
+        """Show the personal data of this message, user or page for a while."""
+        with self._lock:
+            self._revealed[subject] = time.monotonic() + REVEALED_FOR
+            self._revealed.move_to_end(subject)
+            if len(self._revealed) > MOST_REVEALED:
+                self._revealed.popitem(last=False)
+
+    def is_revealed(self, subject: str) -> bool:
+        with self._lock:
+            return self._revealed.get(subject, 0.0) > time.monotonic()
+
+    def hide(self) -> None:
+        """Mask everything again."""
+        with self._lock:
+            self._revealed.clear()
+
+    @property
+    def reveals(self) -> bool:
+        """Whether anything is revealed now."""
+        with self._lock:
+            return any(until > time.monotonic() for until in self._revealed.values())
+
+    def remember(self, plan: Plan) -> str:
+        """Keep a plan until it is confirmed; returns its key."""
+        key = secrets.token_urlsafe(16)
+        with self._lock:
+            self._plans[key] = plan
+            if len(self._plans) > MOST_PLANS:
+                self._plans.popitem(last=False)
+        return key
+
+    def plan(self, key: str) -> Plan | None:
+        with self._lock:
+            return self._plans.get(key)
+
+    def take_plan(self, key: str) -> Plan | None:
+        """The plan, which can be taken once: a form that is sent twice does nothing the second time."""
+        with self._lock:
+            return self._plans.pop(key, None)
+
+
+class Sessions:
+    """Opened with the token. Safe to use from any thread."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def open(self, token: str, who: str) -> Session | None:
+        """A new session; None if that is not the token."""
+        if not hmac.compare_digest(token.encode(errors="replace"), self._token):
+            return None
+        session = Session(secrets.token_urlsafe(32), who)
+        with self._lock:
+            self._sessions[session.id] = session
+            if len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+        return session
+
+    def find(self, session_id: str) -> Session | None:
+        """The session with that id, which is used by this."""
+        with self._lock:
+            session = self._sessions.get(session_id)
+            if session is None or session.is_over:
+                self._sessions.pop(session_id, None)
+                return None
+            session.used_at = time.monotonic()
+            return session
+
+    def close(self, session: Session) -> None:
+        with self._lock:
+            self._sessions.pop(session.id, None)
