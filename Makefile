@@ -22,7 +22,7 @@ demo: $(VENV)/installed ## See the whole system work on embedded parts (KEEP=1 l
 	@$(BIN)/python -m tests.demo $(if $(KEEP),--keep)
 
 test: $(VENV)/installed ## Run all tests but the longest
-	$(BIN)/python -m pytest -m 'not slow and not node and not faults and not browser' --numprocesses 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow and not node and not faults and not browser' --numprocesses 4 --dist worksteal $(ARGS)
 
 test-slow: $(VENV)/installed ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -m 'slow and not faults' $(ARGS)
@@ -30,14 +30,14 @@ test-slow: $(VENV)/installed ## Run the tests that take minutes each
 .PHONY: faults faults-long
 
 faults: $(VENV)/installed ## Break every promise on purpose: docs/guarantees.md (minutes)
-	$(BIN)/python -m pytest tests/faults -m 'not slow' --numprocesses 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest tests/faults -m 'not slow' --numprocesses 4 --dist worksteal $(ARGS)
 
 faults-long: export FAULTS_SEED := $(or $(FAULTS_SEED),$(shell date +%s))
 faults-long: export FAULTS_SHARDS ?= 27
 faults-long: $(VENV)/installed ## The same for long: 216 sequences, fuzzing, 100,000 messages, half an hour (needs Node.js)
 	tests/e2e/install-node-parts
 	@echo "again with the same sequences: make faults-long FAULTS_SEED=$$FAULTS_SEED"
-	$(BIN)/python -m pytest tests/faults -m 'not slow' --numprocesses 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest tests/faults -m 'not slow' --numprocesses 4 --dist worksteal $(ARGS)
 	$(BIN)/python -m pytest tests/faults -m slow -rP $(ARGS)
 
 check: $(VENV)/installed ## Check format, lint and types

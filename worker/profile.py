@@ -20,15 +20,15 @@ def handle(username: str, attributes: Mapping[str, str]) -> str:
     """From `preferred_username`, else the username unless that is a UUID or an e-mail address, else from `sub`."""
     name = clean(username)
     candidates = [clean(attributes.get("preferred_username")), "" if _is_uuid(name) else name]
-    public = _first_public("-".join(text.split())[:HANDLE_MAX_LENGTH] for text in candidates)
-    return public or f"user-{attributes['sub'][:8]}"
+    public = _first_public("-".join(text.split()) for text in candidates)
+    return public[:HANDLE_MAX_LENGTH] or f"user-{attributes['sub'][:8]}"
 
 
 def display_name(attributes: Mapping[str, str]) -> str:
     """From `name`, else `given_name` and `family_name`; empty if there is none: then it is the handle."""
     given_and_family = f"{clean(attributes.get('given_name'))} {clean(attributes.get('family_name'))}"
     candidates = [clean(attributes.get("name")), given_and_family.strip()]
-    return _first_public(text[:DISPLAY_NAME_MAX_LENGTH] for text in candidates)
+    return _first_public(candidates)[:DISPLAY_NAME_MAX_LENGTH]
 
 
 def clean(text: str | None) -> str:
@@ -37,4 +37,5 @@ def clean(text: str | None) -> str:
 
 
 def _first_public(candidates: Iterable[str]) -> str:
+    # Uncut: what is left of an address that was cut to size no longer looks like one.
     return next((text for text in candidates if text and not _email.search(text)), "")

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from botocore.stub import Stubber
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from db.pool import connect
@@ -430,6 +430,7 @@ _attributes = st.dictionaries(
 
 
 @given(_username, _attributes, st.uuids().map(str))
+@example("a" * 70 + "@b.org", {"name": "a" * 210 + "@b.org"}, "5f0c6a4e-0c1d-4a52-9d0e-6f4f1f0f2a11")
 def test_the_names_are_those_that_the_trigger_gives(username: str, attributes: dict[str, str], sub: str) -> None:
     attributes = {**attributes, "sub": sub}
     # The trigger is one file without a public part but its handler, and sending is not the point here.
