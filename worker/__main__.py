@@ -2,16 +2,28 @@
 
 import sys
 
+# Packages, and the extra that installs them.
+_EXTRAS = {
+    **dict.fromkeys(
+        ("alembic", "click", "prometheus_client", "psycopg", "psycopg_pool", "rich", "structlog"), "worker"
+    ),
+    **dict.fromkeys(("jinja2", "python_multipart", "starlette", "uvicorn"), "console"),
+    "opentelemetry": "tracing",
+}
+
 
 def main() -> None:
     """Run the command line."""
     try:
         from worker.cli import cli  # noqa: PLC0415 (here, so that it can be said what is missing)
+
+        cli(prog_name="signup-sync")
     except ModuleNotFoundError as error:
-        if error.name not in ("alembic", "click", "psycopg", "psycopg_pool", "rich", "structlog"):
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
             raise
-        sys.exit("signup-sync: only the publisher is installed; for the rest: pip install 'signup-sync[worker]'")
-    cli(prog_name="signup-sync")
+        sys.stderr.write(f"signup-sync: {error.name} is not installed: pip install 'signup-sync[{extra}]'\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

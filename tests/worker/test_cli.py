@@ -162,3 +162,26 @@ def test_the_database_is_migrated_and_says_so(empty_database_url: str) -> None:
     assert again.output == "up to date\n"
     assert "pending" not in status.output
     assert [result.exit_code for result in (migrated, again, status)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("missing", "command", "extra"), [("click", "worker", "worker"), ("uvicorn", "console", "console")]
+)
+def test_a_part_that_is_not_installed_is_named(missing: str, command: str, extra: str) -> None:
+    script = (
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['signup-sync', {command!r}]; "
+        "from worker.__main__ import main; main()"
+    )
+    environment = {
+        **aws_environment("http://127.0.0.1:1"),
+        "QUEUE_URL": "http://127.0.0.1:1/1/events",
+        "DLQ_URL": "http://127.0.0.1:1/1/dead",
+        "DATABASE_URL": "postgresql://127.0.0.1:1/none",
+    }
+
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert result.returncode == 2
+    assert result.stderr == f"signup-sync: {missing} is not installed: pip install 'signup-sync[{extra}]'\n"
