@@ -10,6 +10,7 @@ import click
 from worker.settings import no_color
 
 _COLUMN_GAP = "  "
+_UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -20,6 +21,17 @@ def printable(text: str, *, lines: bool = False) -> str:
     if text.isprintable():
         return text
     return "".join(_shown(character, lines=lines) for character in text)
+
+
+def duration(seconds: float) -> str:
+    """With the largest two units that it has: `3d4h`, `5m`, `0s`."""
+    left = int(seconds)
+    parts = []
+    for unit, size in _UNITS:
+        if left >= size:
+            parts.append(f"{left // size}{unit}")
+        left %= size
+    return "".join(parts[:2]) or "0s"
 
 
 def styled(text: str, *, color: str | None = None, bold: bool = False) -> str:

@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime
 
-from worker.commands.dlq.words import duration as _duration
+from worker.terminal import duration as _duration
 
 OUTCOMES = {
     "replayed": "sent back",

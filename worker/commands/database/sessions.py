@@ -9,10 +9,9 @@ import click
 from db.pool import connect
 from db.sessions import Session, end_session, list_sessions
 from worker.cli import Refused
-from worker.commands.dlq.words import duration
 from worker.commands.environment import environment_option
 from worker.settings import DatabaseSettings, Environment
-from worker.terminal import Table
+from worker.terminal import Table, duration
 
 # What says who is in whose way fits on 80 characters.
 _COLUMNS = (

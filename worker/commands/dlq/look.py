@@ -10,7 +10,6 @@ from worker.commands.dlq import options
 from worker.commands.dlq.queues import inspecting, open_queues
 from worker.commands.dlq.words import (
     age,
-    duration,
     echo_json,
     letter_in_full,
     letter_object,
@@ -21,7 +20,7 @@ from worker.commands.dlq.words import (
 from worker.dead_letters import DeadLetter, Selection
 from worker.inspection import Inspection
 from worker.progress import progress_bar
-from worker.terminal import Table
+from worker.terminal import Table, duration
 
 MOST_SHOWN = 20  # messages of one event
 

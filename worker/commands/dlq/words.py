@@ -9,9 +9,7 @@ import click
 from worker.dead_letter_files import written_attributes
 from worker.dead_letters import DeadLetter
 from worker.json_text import pretty
-from worker.terminal import Table, printable, styled
-
-_UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+from worker.terminal import Table, duration, printable, styled
 
 
 def letters_table() -> Table:
@@ -72,17 +70,6 @@ def echo_json(content: dict[str, Any]) -> None:
 def age(letter: DeadLetter) -> float:
     """Seconds since it was sent."""
     return max(0.0, time.time() - letter.message.sent_at)
-
-
-def duration(seconds: float) -> str:
-    """With the largest two units that it has: `3d4h`, `5m`, `0s`."""
-    left = int(seconds)
-    parts = []
-    for unit, size in _UNITS:
-        if left >= size:
-            parts.append(f"{left // size}{unit}")
-        left %= size
-    return "".join(parts[:2]) or "0s"
 
 
 def _line(name: str, value: str) -> None:
