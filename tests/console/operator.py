@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from tests.support.sqs import Queues
 from tests.support.wait import wait_until
-from tests.support.worker_process import WorkerProcess, worker_environment
+from tests.support.worker_process import LogLine, WorkerProcess, worker_environment
 
 START_TIMEOUT = 30.0  # seconds
 TIMEOUT = 30.0  # seconds, of an answer
@@ -30,6 +30,13 @@ class ConsoleProcess(WorkerProcess):
         }
         environment = worker_environment(database_url, queues, settings={**defaults, **settings})
         super().__init__("console", environment=environment, module="tests.console.signup_sync")
+
+    def wait_for_audit(self, what: str) -> LogLine:
+        """Wait until this is in the audit log, which is read a moment after the page; return the newest such line."""
+        return wait_until(lambda: self._audited(what), 20, f"no {what} in the audit log")[-1]
+
+    def _audited(self, what: str) -> list[LogLine]:
+        return [line for line in self.events("audit") if line["what"] == what]
 
     def __enter__(self) -> Self:
         super().__enter__()

@@ -103,7 +103,7 @@ def test_logging_out_ends_the_session_and_not_only_the_cookie(console: ConsolePr
 
     operator.cookie = cookie
     assert operator.get("/").headers["location"] == "/login"
-    assert console.events("audit")[-1]["what"] == "logout"
+    assert console.wait_for_audit("logout")
 
 
 def test_a_form_that_is_not_of_this_session_does_nothing(operator: Operator, dlq: Dlq) -> None:
@@ -208,6 +208,7 @@ def test_the_log_says_who_did_what_and_nothing_that_people_wrote(
     plan = _plan(operator.post("/letters/confirm", id=deleted, action="deleted").text)
     operator.post("/letters/act", plan=plan)
 
+    console.wait_for_audit("deleted")
     done = [(line["what"], line["subject"]) for line in console.events("audit")]
     assert done == [
         ("login", ""),
