@@ -93,7 +93,7 @@ class InFlight:
                 was_full = not self._has_room()
                 del self._deliveries[message_id]
                 self._bytes -= len(delivery.message.body)
-                if was_full or not self._deliveries:  # what somebody may wait for
+                if was_full:
                     self._changed.notify_all()
 
     @property
@@ -108,10 +108,6 @@ class InFlight:
     def wait_until_all_written(self, timeout: float) -> bool:
         with self._changed:
             return self._changed.wait_for(lambda: self._unwritten == 0, timeout)
-
-    def wait_until_empty(self, timeout: float) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._deliveries, timeout)
 
     def with_lease_until(self, time_limit: float) -> list[Delivery]:
         """Those whose lease ends before that time, the ones already lost left out."""

@@ -5,13 +5,28 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.support.fault_proxy import FaultProxy
 from tests.support.sqs import Queues
 from tests.support.worker_process import WorkerProcess, worker_environment
+from tests.worker.dlq import Dlq
 
 # A poll that ends soon lets a worker stop soon.
 SETTINGS = {"RECEIVE_WAIT_SECONDS": "1", "LOG_LEVEL": "debug"}
 
 StartWorker = Callable[..., WorkerProcess]
+
+
+@pytest.fixture
+def proxy(queues: Queues) -> Iterator[FaultProxy]:
+    """A way to the test's queues that fails on demand."""
+    with FaultProxy(queues.endpoint_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def dlq(queues: Queues) -> Dlq:
+    """The test's dead-letter queue."""
+    return Dlq(queues)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import subprocess
 from typing import Any
 
 from tests.support import command
+from tests.support.events import sign_up
 from tests.support.sqs import BATCH_SIZE, Queues, aws_environment
 from tests.support.wait import wait_until
 
@@ -107,3 +108,8 @@ def _attributes(reason: str | None, detail: str) -> dict[str, Any]:
         "source_message_id": "11111111-2222-3333-4444-555555555555",
     }
     return own | {name: {"DataType": "String", "StringValue": value} for name, value in failure.items()}
+
+
+def people(count: int) -> list[str]:
+    """The sign-ups of so many."""
+    return sorted(sign_up(f"user-{number}") for number in range(count))

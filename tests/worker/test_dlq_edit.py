@@ -2,7 +2,6 @@
 
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,22 +9,10 @@ import pytest
 from tests.support import command
 from tests.support.events import sign_up
 from tests.support.fault_proxy import FaultProxy
-from tests.support.sqs import Queues
 from tests.worker.dlq import Dlq
 
 BROKEN = sign_up("ada", handle="a b")
 MENDED = sign_up("ada", handle="ada").replace(": ", ":").replace(", ", ",")
-
-
-@pytest.fixture
-def dlq(queues: Queues) -> Dlq:
-    return Dlq(queues)
-
-
-@pytest.fixture
-def proxy(queues: Queues) -> Iterator[FaultProxy]:
-    with FaultProxy(queues.endpoint_url) as proxy:
-        yield proxy
 
 
 def kept_text(errors: str) -> Path:

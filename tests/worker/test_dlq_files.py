@@ -3,34 +3,17 @@
 import json
 import signal
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.events import sign_up
 from tests.support.fault_proxy import FaultProxy
-from tests.support.sqs import Queues
 from tests.support.wait import wait_until
-from tests.worker.dlq import Dlq
+from tests.worker.dlq import Dlq, people
 from worker.dead_letter_files import to_line
 from worker.dead_letters import DeadLetter
 from worker.sqs import Received, text_attribute
-
-
-@pytest.fixture
-def dlq(queues: Queues) -> Dlq:
-    return Dlq(queues)
-
-
-@pytest.fixture
-def proxy(queues: Queues) -> Iterator[FaultProxy]:
-    with FaultProxy(queues.endpoint_url) as proxy:
-        yield proxy
-
-
-def people(count: int) -> list[str]:
-    return sorted(sign_up(f"user-{number}") for number in range(count))
 
 
 def exported(path: Path, *bodies: str) -> Path:

@@ -3,7 +3,6 @@
 import json
 import signal
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,22 +10,10 @@ from tests.support import command
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
-from tests.support.sqs import Queues
 from tests.support.wait import wait_until
 from tests.worker.dlq import Dlq
 from worker.held import Held
 from worker.sqs import Queue
-
-
-@pytest.fixture
-def dlq(queues: Queues) -> Dlq:
-    return Dlq(queues)
-
-
-@pytest.fixture
-def proxy(queues: Queues) -> Iterator[FaultProxy]:
-    with FaultProxy(queues.endpoint_url) as proxy:
-        yield proxy
 
 
 def test_stats_count_by_reason_and_type(dlq: Dlq) -> None:

@@ -14,9 +14,9 @@ from botocore.stub import Stubber
 
 from tests.support.events import sign_up
 from tests.support.fault_proxy import FaultProxy
-from tests.support.sqs import REGION, Queues, SqsServer, create_queues
+from tests.support.sqs import REGION, SqsServer, create_queues
 from tests.support.wait import wait_until
-from tests.worker.dlq import Dlq
+from tests.worker.dlq import Dlq, people
 from worker import redrive
 from worker.dead_letters import DeadLetter
 from worker.sqs import MoveTasks, Queue, Received
@@ -24,21 +24,6 @@ from worker.transfer import Result, Transfer
 
 DLQ_ARN = f"arn:aws:sqs:{REGION}:123456789012:events-dlq"
 EVENTS_ARN = f"arn:aws:sqs:{REGION}:123456789012:events"
-
-
-@pytest.fixture
-def dlq(queues: Queues) -> Dlq:
-    return Dlq(queues)
-
-
-@pytest.fixture
-def proxy(queues: Queues) -> Iterator[FaultProxy]:
-    with FaultProxy(queues.endpoint_url) as proxy:
-        yield proxy
-
-
-def people(count: int) -> list[str]:
-    return sorted(sign_up(f"user-{number}") for number in range(count))
 
 
 def test_the_original_event_is_sent_and_its_attempts_start_anew(dlq: Dlq) -> None:

@@ -324,12 +324,6 @@ def test_many_threads_have_each_their_own_answers(recorder: Recorder) -> None:
         assert [message["Body"] for (message,) in answers] == urls
 
 
-@pytest.fixture
-def proxy(queues: Queues) -> Iterator[FaultProxy]:
-    with FaultProxy(queues.endpoint_url) as fault_proxy:
-        yield fault_proxy
-
-
 @contextmanager
 def warm_queue(kind: str, proxy: FaultProxy, queues: Queues, **config: Any) -> Iterator[Queue]:
     """A queue whose client has made its first call of each operation, and holds an open connection."""
