@@ -114,8 +114,8 @@ def _scale(server: QueueServer, database: Database) -> Iterator[tuple[str, Resul
     for messages in (1000, 10_000, 100_000):
         yield f"backlog of {messages:,}", measure(WORKER, server, database, messages)
     for milliseconds in (0, 5, 20):
-        latency = measure(WORKER, server, database, FULL_MESSAGES, latency=milliseconds / 1000)
-        yield f"{milliseconds} ms to SQS and back", latency
+        far = measure(WORKER, server, database, FULL_MESSAGES, latency=milliseconds)
+        yield f"{milliseconds} ms to SQS and back", far
     for processes in (1, 2, 4):
         several = measure(WORKER, server, database, FULL_MESSAGES, processes=processes)
         yield f"{processes} processes", several

@@ -1,4 +1,6 @@
-// fauxqs, with a gate in front of ReceiveMessage and a count of the calls: GET /_bench/{open,shut,counts}.
+// fauxqs, with a gate in front of ReceiveMessage, a count of the calls, and as much latency as is asked for:
+// GET /_bench/{open,shut,counts}, /_bench/latency?milliseconds=20.
+import { setTimeout as sleep } from "node:timers/promises";
 import { buildApp } from "fauxqs";
 
 const app = buildApp({ logger: false });
@@ -9,11 +11,13 @@ let lastDelete = {};
 let openedAt = 0;
 let open = () => {};
 let gate = null;
+let latency = 0;
 
 app.addHook("preHandler", async (request) => {
   const action = request.headers["x-amz-target"]?.split(".")[1];
   const queue = request.body?.QueueUrl?.split("/").at(-1);
   if (!action || !queue) return;
+  if (latency) await sleep(latency);
   if (action === "ReceiveMessage" && gate) {
     waiting += 1;
     await gate;
@@ -38,6 +42,10 @@ app.get("/_bench/open", async () => {
   gate = null;
   openedAt = performance.now();
   open();
+  return {};
+});
+app.get("/_bench/latency", async (request) => {
+  latency = Number(request.query.milliseconds);
   return {};
 });
 app.get("/_bench/counts", async () => ({ calls, deleted, lastDelete, waiting, openedAt }));

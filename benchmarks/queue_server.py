@@ -4,7 +4,8 @@ import json
 import os
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.request import urlopen
@@ -64,6 +65,15 @@ class QueueServer:
 
     def open(self) -> None:
         self._get("open")
+
+    @contextmanager
+    def latency(self, milliseconds: int) -> Iterator[None]:
+        """Let each call take so much longer, as if the network did."""
+        self._get(f"latency?milliseconds={milliseconds}")
+        try:
+            yield
+        finally:
+            self._get("latency?milliseconds=0")
 
     def counts(self, queue_url: str) -> Counts:
         answer = self._get("counts")

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from benchmarks.contestants import PEER_PYTHON, SCRIPTS, Contestant
 from benchmarks.database import Database
@@ -16,7 +15,6 @@ from benchmarks.process_tree import PeakMemory, cpu_seconds, wait_until_idle
 from benchmarks.queue_server import QueueServer, send
 from tests.support.orphan_guard import OrphanGuard
 from tests.support.sqs import Queues, aws_environment
-from tests.support.tcp_proxy import TcpProxy
 from tests.support.wait import wait_until
 
 START_TIMEOUT = 60.0  # seconds
@@ -103,11 +101,11 @@ def measure(
     *,
     rows: int = 0,
     processes: int = 1,
-    latency: float = 0.0,
+    latency: int = 0,
 ) -> Result:
     """Run a contestant over a queue with so many messages. Raises `CheckFailed` if the result is not right.
 
-    `rows` are in the table before; `latency` is what the network to SQS adds to a round trip, in seconds.
+    `rows` are in the table before; `latency` is what a call to SQS takes longer, in milliseconds.
     """
     database.reset(rows)
     queues = server.queues()
@@ -115,8 +113,7 @@ def measure(
     environment = environment_of(contestant, server, database, queues, queue_url)
     server.shut()
     publish(contestant, environment, queues, sign_ups(messages))
-    with _slow_network(server, latency) as endpoint_url, ExitStack() as stack:
-        environment["AWS_ENDPOINT_URL_SQS"] = endpoint_url
+    with server.latency(latency), ExitStack() as stack:
         running = [stack.enter_context(process(contestant.command, environment)) for _ in range(processes)]
         pids = [started.pid for started in running]
         wait_until(
@@ -125,32 +122,29 @@ def measure(
             f"{contestant.name} does not receive",
         )
         wait_until_idle(pids)
-        result = _emptied(contestant, server, database, queue_url, pids, messages)
+        result = _emptied(contestant, server, database, queue_url, running, messages)
     _check(result, contestant, database, queues)
     queues.close()
     return result
 
 
-@contextmanager
-def _slow_network(server: QueueServer, latency: float) -> Iterator[str]:
-    """Where to find SQS."""
-    if not latency:
-        yield server.url
-        return
-    with TcpProxy(urlsplit(server.url).port or 80) as proxy:
-        proxy.delay = latency / 2  # each way
-        yield proxy.through(server.url)
-
-
 def _emptied(
-    contestant: Contestant, server: QueueServer, database: Database, queue_url: str, pids: Sequence[int], messages: int
+    contestant: Contestant,
+    server: QueueServer,
+    database: Database,
+    queue_url: str,
+    running: Sequence[subprocess.Popen[bytes]],
+    messages: int,
 ) -> Result:
+    pids = [started.pid for started in running]
     cpu, server_cpu, database_cpu = cpu_seconds(*pids), cpu_seconds(server.pid), cpu_seconds(database.pid)
     calls_before = server.counts(queue_url).calls
     with PeakMemory(pids) as memory:
         server.open()
         deadline = time.monotonic() + RUN_TIMEOUT
         while (counts := server.counts(queue_url)).deleted < messages:
+            if any(started.poll() is not None for started in running):
+                raise CheckFailed(f"{contestant.name} has ended after {counts.deleted} of {messages} messages")
             if time.monotonic() > deadline:
                 raise CheckFailed(f"{contestant.name}: {counts.deleted} of {messages} messages after {RUN_TIMEOUT:g} s")
             time.sleep(POLLING_INTERVAL)
