@@ -75,26 +75,26 @@ class InFlight:
     def written(self, *deliveries: Delivery) -> None:
         """Their outcome is known; what remains is to tell SQS."""
         with self._changed:
-            for delivery in deliveries:
-                if delivery.unwritten:
-                    delivery.unwritten = False
-                    self._unwritten -= 1
-            if not self._unwritten:
+            unwritten = [delivery for delivery in deliveries if delivery.unwritten]
+            for delivery in unwritten:
+                delivery.unwritten = False
+            self._unwritten -= len(unwritten)
+            if unwritten and not self._unwritten:
                 self._changed.notify_all()
 
-    def forget(self, delivery: Delivery) -> None:
-        """We no longer hold it: SQS has been told, or will give it to somebody again."""
+    def forget(self, *deliveries: Delivery) -> None:
+        """We no longer hold them: SQS has been told, or will give them to somebody again."""
         with self._changed:
-            if delivery.unwritten:
-                self.written(delivery)
-            message_id = delivery.message.message_id
-            # Not a later delivery of the same message, which we may hold by now.
-            if self._deliveries.get(message_id) is delivery:
-                was_full = not self._has_room()
-                del self._deliveries[message_id]
-                self._bytes -= len(delivery.message.body)
-                if was_full:
-                    self._changed.notify_all()
+            was_full = not self._has_room()
+            self.written(*deliveries)
+            for delivery in deliveries:
+                message_id = delivery.message.message_id
+                # Not a later delivery of the same message, which we may hold by now.
+                if self._deliveries.get(message_id) is delivery:
+                    del self._deliveries[message_id]
+                    self._bytes -= len(delivery.message.body)
+            if was_full:
+                self._changed.notify_all()
 
     @property
     def all_written(self) -> bool:

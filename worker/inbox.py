@@ -26,15 +26,17 @@ class Inbox:
 
     def put(self, deliveries: Sequence[Delivery]) -> None:
         with self._changed:
+            is_first = not self._waiting
             self._waiting.extend(deliveries)
-            self._changed.notify()
+            if is_first or self._is_batch():  # a writer that lingers has no use for less
+                self._changed.notify()
 
     def expect_more(self, receivers: int) -> None:
         """Change by so many, up or down, the number of receivers from whom a full receive is expected."""
         with self._changed:
             self._more_coming += receivers
-            if receivers < 0:
-                self._changed.notify_all()
+            if self._waiting and self._is_batch():
+                self._changed.notify()
 
     def take(self) -> list[Delivery]:
         """Wait for a batch; an empty one says that the inbox is closed."""

@@ -18,9 +18,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import count
+from random import getrandbits
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID
 
 from botocore import xform_name
 from botocore.auth import SIGNED_HEADERS_BLACKLIST
@@ -147,8 +148,8 @@ class LeanClient:
         pattern = self._patterns.get(operation)
         if pattern is None:
             return getattr(self._client, xform_name(operation))(**parameters)
-        body = json.dumps(parameters, default=_base64).encode()
-        invocation = f"amz-sdk-invocation-id: {uuid4()}"
+        body = _json.encode(parameters).encode()
+        invocation = f"amz-sdk-invocation-id: {UUID(int=getrandbits(128), version=4)}"
         max_attempts = self._config.retries["total_max_attempts"]
         context: dict[str, Any] = {}  # of this call, for botocore's handlers
         for attempt in count(1):
@@ -267,6 +268,9 @@ def _without_nulls(members: dict[str, Any]) -> dict[str, Any]:
 
 def _base64(value: bytes) -> str:
     return b64encode(value).decode()
+
+
+_json = json.JSONEncoder(default=_base64)
 
 
 def _own_headers(pattern: _Pattern, credentials: "ReadOnlyCredentials", body: bytes) -> str:
