@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import cycle
+from itertools import count
 from typing import Literal
 
 import structlog
 
+from worker.concurrency import Concurrency
 from worker.in_flight import Delivery, InFlight
 from worker.instrumentation import NO_INSTRUMENTATION, Instrumentation
 from worker.lane import LEASE_LOST, NOT_TAKEN, Lane
@@ -42,7 +43,6 @@ FailureReason = Literal[
     "attempts_exhausted",
 ]
 
-DELETE_LANES = 16  # as many calls at once as there are receives, so that latency does not limit either
 WAKE_TIMEOUT = 30.0  # seconds in which waking an event that waits is tried; it wakes by itself anyway
 
 log = structlog.get_logger()
@@ -83,7 +83,8 @@ class Move:
 class Acknowledger:
     """Takes outcomes from any thread and passes them on; holds a delivery until SQS knows, where that matters.
 
-    `wait_until_no_receive` waits until none of our own receives is under way, which would take what is released.
+    `wait_until_no_receive` waits until none of our own receives is under way, which would take what is released;
+    `concurrency` says how many deletions are made at once: as many as receives, so that latency limits neither.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Acknowledger:
         in_flight: InFlight,
         max_attempts: int,
         wait_until_no_receive: Callable[[], object],
+        concurrency: Concurrency,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
     ) -> None:
         self._events = events
@@ -100,10 +102,11 @@ class Acknowledger:
         self._in_flight = in_flight
         self._max_attempts = max_attempts
         self._wait_until_no_receive = wait_until_no_receive
+        self._concurrency = concurrency
         self._instrumentation = told = instrumentation
         self._deletions = [
             Lane(f"delete-{number}", self._delete, self._settle_deletion, self._leave, instrumentation=told)
-            for number in range(DELETE_LANES)
+            for number in range(concurrency.most)
         ]
         self._visibility = Lane(
             "visibility", self._change_visibility, _settle_visibility, _leave_visibility, instrumentation=told
@@ -111,7 +114,7 @@ class Acknowledger:
         self._releases = Lane("release", self._release, _settle_visibility, _leave_visibility, instrumentation=told)
         self._dead = Lane("dead", self._send_dead, self._settle_dead, self._leave, _split, told)
         self._renewals = Lane("renew", self._send_again, self._settle_move, self._leave, _split, told)
-        self._next_deletions = cycle(self._deletions)
+        self._turns = count()
 
     def is_last_attempt(self, delivery: Delivery) -> bool:
         """Whether SQS, or we, would not give the message another try."""
@@ -121,7 +124,7 @@ class Acknowledger:
         """They are committed, or were already there."""
         self._in_flight.written(*deliveries)
         for start in range(0, len(deliveries), BATCH_ENTRIES):
-            lane = next(self._next_deletions)
+            lane = self._next_deletions()
             for delivery in deliveries[start : start + BATCH_ENTRIES]:
                 lane.put(Deletion(delivery))
 
@@ -179,6 +182,9 @@ class Acknowledger:
             lane.close()
         return all(lane.wait_until_ended(deadline) for lane in lanes)
 
+    def _next_deletions(self) -> Lane[Deletion]:
+        return self._deletions[next(self._turns) % self._concurrency.limit]
+
     def _leave(self, entry: Deletion | Move) -> None:
         log.warning("left_to_sqs", **entry.delivery.describe())
         self._in_flight.forget(entry.delivery)
@@ -217,7 +223,7 @@ class Acknowledger:
 
     def _settle_move(self, entry: Move, code: str | None) -> bool:
         if code is None:
-            next(self._next_deletions).put(Deletion(entry.delivery))
+            self._next_deletions().put(Deletion(entry.delivery))
             return True
         if code in NOT_TAKEN:
             self._leave(entry)  # SQS itself will move it

@@ -20,6 +20,7 @@ import structlog
 
 from db.pool import Database
 from worker.acknowledger import Acknowledger
+from worker.concurrency import Concurrency
 from worker.in_flight import InFlight
 from worker.inbox import Inbox
 from worker.leases import LeaseKeeper
@@ -32,7 +33,7 @@ from worker.writer import Writer
 
 STOP_TIMEOUT = 24.0  # seconds; the design promises 25, ECS kills after 30 by default
 ACKNOWLEDGE_TIME = 2.0  # seconds of it that are kept for telling SQS
-CALLS_AT_ONCE = 24  # of the acknowledger and the lease keeper
+OTHER_CALLS = 8  # at once, of the acknowledger and the lease keeper, beside deletions
 
 log = structlog.get_logger()
 
@@ -47,7 +48,7 @@ class Consumer:
         receiving = connect(
             wait_seconds=settings.receive_wait_seconds, connections=settings.receivers, attempts=1, lean=lean
         )
-        events = Queue(settings.queue_url, connect(connections=CALLS_AT_ONCE, lean=lean), told)
+        events = Queue(settings.queue_url, connect(connections=settings.receivers + OTHER_CALLS, lean=lean), told)
         dead_letters = Queue(settings.dlq_url, connect(lean=lean), told)
         attributes = events.describe()
         _check(settings, attributes, dead_letters.describe())
@@ -68,6 +69,7 @@ class Consumer:
         self._gate = DatabaseGate(self._database, told)
         self._in_flight = InFlight(settings.max_in_flight, self._visibility_timeout)
         self._inbox = Inbox(settings.batch_size, settings.max_linger_ms / 1000)
+        concurrency = Concurrency(settings.receivers)
         self._receivers = Receivers(
             Queue(settings.queue_url, receiving, told),
             self._gate,
@@ -75,11 +77,18 @@ class Consumer:
             self._inbox,
             wait_seconds=settings.receive_wait_seconds,
             visibility_timeout=self._visibility_timeout,
+            concurrency=concurrency,
             on_empty=self.stop if until_empty else None,
             instrumentation=told,
         )
         self._acknowledger = Acknowledger(
-            events, dead_letters, self._in_flight, self._max_attempts, self._receivers.wait_until_none_open, told
+            events,
+            dead_letters,
+            self._in_flight,
+            self._max_attempts,
+            self._receivers.wait_until_none_open,
+            concurrency,
+            told,
         )
         self._writer = Writer(
             self._database,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 import structlog
 
 from worker.backoff import exponential
+from worker.concurrency import Concurrency
 from worker.in_flight import InFlight
 from worker.inbox import Inbox
 from worker.instrumentation import NO_INSTRUMENTATION, Instrumentation
@@ -44,6 +45,7 @@ class Receivers:
         *,
         wait_seconds: int,
         visibility_timeout: int,
+        concurrency: Concurrency,
         on_empty: Callable[[], None] | None,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
     ) -> None:
@@ -54,8 +56,10 @@ class Receivers:
         self._wait_seconds = wait_seconds
         self._visibility_timeout = visibility_timeout
         self._on_empty = on_empty
+        self._concurrency = concurrency
         self._instrumentation = instrumentation
         self._changed = threading.Condition()
+        self._polls_ended = threading.Condition()
         self._open_polls = 0
         self._busy = False
         self._failing = False
@@ -70,8 +74,8 @@ class Receivers:
 
     def wait_until_none_open(self, timeout: float = RELEASE_WAIT) -> bool:
         """Wait until no receive is under way."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._open_polls, timeout)
+        with self._polls_ended:
+            return self._polls_ended.wait_for(lambda: not self._open_polls, timeout)
 
     def run(self, number: int) -> None:
         """Receive until stopped, as the leader (0) or as a helper."""
@@ -95,7 +99,7 @@ class Receivers:
         while not self._stopped:
             if number:
                 with self._changed:
-                    self._changed.wait_for(lambda: self._busy or self._stopped)
+                    self._changed.wait_for(lambda: self._stopped or (self._busy and number < self._concurrency.limit))
             if not self._gate.wait_until_open():
                 return False
             if self._in_flight.wait_for_room(SHORT_WAIT):
@@ -105,7 +109,7 @@ class Receivers:
     def _poll(self, number: int) -> list[Received] | None:
         """Receive once; None says that the gate was shut meanwhile."""
         wait_seconds = self._wait_seconds if number == 0 and self._in_flight.all_written else SHORT_WAIT
-        with self._changed:
+        with self._polls_ended:
             self._open_polls += 1
         try:
             # Asked again now that our poll counts as open: whoever releases messages waits for it, or we see the gate.
@@ -113,15 +117,21 @@ class Receivers:
                 return None
             return self._receive(wait_seconds, expect_more=self._busy)
         finally:
-            with self._changed:
+            with self._polls_ended:
                 self._open_polls -= 1
-                self._changed.notify_all()
+                if not self._open_polls:
+                    self._polls_ended.notify_all()
 
     def _receive(self, wait_seconds: int, *, expect_more: bool) -> list[Received]:
         if expect_more:
             self._inbox.expect_more(1)
+        began = time.monotonic()
         try:
             messages = self._queue.receive(wait_seconds=wait_seconds, visibility_timeout=self._visibility_timeout)
+            # The others may have waited for messages, which says nothing about the way to them.
+            if expect_more and len(messages) >= BUSY and self._concurrency.took(time.monotonic() - began):
+                with self._changed:
+                    self._changed.notify_all()
             if messages:
                 self._instrumentation.received(messages)
                 self._inbox.put(self._in_flight.admit(messages, time.monotonic()))

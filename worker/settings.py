@@ -216,8 +216,8 @@ class WorkerSettings(AdminSettings, DatabaseSettings, QueuesSettings):
         int, Field(ge=1, le=20, description="how long a receive waits for messages on an empty queue")
     ] = 20
     receivers: Annotated[
-        int, Field(ge=1, le=64, description="receives under way at once, at most; a quiet queue has one")
-    ] = 16
+        int, Field(ge=1, le=64, description="receives at once, and deletions, at most; the worker finds how many help")
+    ] = 32
     writers: Annotated[
         int, Field(ge=1, le=32, description="batches written at once, each on a database connection")
     ] = 2

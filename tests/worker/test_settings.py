@@ -31,7 +31,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     settings = WorkerSettings.from_environment(ENVIRONMENT)
 
     assert (settings.max_attempts, settings.visibility_timeout_seconds) == (None, None)  # the queue's own
-    assert (settings.receive_wait_seconds, settings.receivers, settings.writers) == (20, 16, 2)
+    assert (settings.receive_wait_seconds, settings.receivers, settings.writers) == (20, 32, 2)
     assert (settings.batch_size, settings.max_linger_ms, settings.max_in_flight) == (100, 50, 1000)
     assert (settings.statement_timeout_ms, settings.lock_timeout_ms) == (10_000, 5000)
     assert (settings.log_level, settings.log_format) == ("info", "auto")
