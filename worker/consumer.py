@@ -170,6 +170,12 @@ class Consumer:
             self._stop.put(None)
 
 
+def check_queues(settings: WorkerSettings) -> None:
+    """Raise `InvalidSettings` or `SqsError` if the queues are not what a worker needs."""
+    client = connect()
+    _check(settings, Queue(settings.queue_url, client).describe(), Queue(settings.dlq_url, client).describe())
+
+
 def _check(settings: WorkerSettings, events: QueueAttributes, dead_letters: QueueAttributes) -> None:
     if events.max_receive_count is None and settings.max_attempts is None:
         raise InvalidSettings(

@@ -24,7 +24,7 @@ def configure(level: str, log_format: Literal["auto", "json", "console"]) -> Non
             *_renderers(log_format == "console" or (log_format == "auto" and sys.stdout.isatty())),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(),
+        logger_factory=structlog.WriteLoggerFactory(),  # a line is one write, also where several processes share a pipe
         cache_logger_on_first_use=True,
     )
 

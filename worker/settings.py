@@ -96,6 +96,7 @@ def _check_token(token: SecretStr) -> SecretStr:
 
 
 _LARGEST_PORT = 65_535
+MOST_PROCESSES = 64
 _SHORTEST_TOKEN = 32  # characters
 _is_http_url = re.compile(r"http://[^/\s@]+/?").fullmatch
 
@@ -193,6 +194,10 @@ class AdminSettings(_FromEnvironment):
         AfterValidator(_check_admin_address),
         Field(description="where /livez, /readyz, /metrics and /status are answered, without a password; or off"),
     ] = "127.0.0.1:9090"
+    processes: Annotated[
+        int,
+        Field(ge=1, le=MOST_PROCESSES, description="workers run as one; each next one's admin port is one higher"),
+    ] = 1
 
     @property
     def admin(self) -> tuple[str, int] | None:
@@ -201,6 +206,11 @@ class AdminSettings(_FromEnvironment):
             return None
         host, _, port = self.admin_address.rpartition(":")
         return host.removeprefix("[").removesuffix("]"), int(port)
+
+    def admin_address_of(self, number: int) -> str:
+        """`admin_address` for the process of this number, from 0: the next port for each, unless any port will do."""
+        host, _, port = self.admin_address.rpartition(":")
+        return f"{host}:{int(port) + number}" if host and int(port) else self.admin_address
 
 
 class WorkerSettings(AdminSettings, DatabaseSettings, QueuesSettings):

@@ -1,5 +1,6 @@
 """`signup-sync health`."""
 
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 
 import click
@@ -18,9 +19,9 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (nothing is bo
 def health(ready: bool) -> None:
     """Say whether the worker on this machine is alive; exit status 1 if not.
 
-    Asks the worker at ADMIN_ADDRESS (127.0.0.1:9090). A worker is alive while all its threads turn: one that waits for
-    the database is, one that hangs is not. With --ready, one that waits for the database is not ready. This is the
-    image's HEALTHCHECK.
+    Asks the worker at ADMIN_ADDRESS (127.0.0.1:9090), and each of its processes where PROCESSES says that there are
+    more. A worker is alive while all its threads turn: one that waits for the database is, one that hangs is not. With
+    --ready, one that waits for the database is not ready. This is the image's HEALTHCHECK.
 
     \b
     Examples:
@@ -28,13 +29,16 @@ def health(ready: bool) -> None:
       signup-sync health --ready
       ADMIN_ADDRESS=127.0.0.1:9091 signup-sync health
     """
-    admin = AdminSettings.from_environment().admin
-    if admin is None:
+    settings = AdminSettings.from_environment()
+    if settings.admin is None:
         raise Refused("ADMIN_ADDRESS is off, so that nobody can ask the worker")
-    host, port = admin
-    status, line = _ask(_EVERYWHERE.get(host, host), port, "/readyz" if ready else "/livez")
-    click.echo(line)
-    raise SystemExit(0 if status == 200 else 1)
+    host, port = settings.admin
+    host = _EVERYWHERE.get(host, host)
+    path = "/readyz" if ready else "/livez"
+    answers = [_ask(host, port + number, path) for number in range(settings.processes)]
+    bad = [line for status, line in answers if status != HTTPStatus.OK]
+    click.echo("\n".join(bad or [answers[0][1]]))
+    raise SystemExit(1 if bad else 0)
 
 
 def _ask(host: str, port: int, path: str) -> tuple[int, str]:

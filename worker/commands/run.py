@@ -2,20 +2,28 @@
 
 import os
 import signal
+import sys
 from types import FrameType
 
 import click
 
 from worker import logs
-from worker.consumer import Consumer
-from worker.settings import WorkerSettings
+from worker.consumer import Consumer, check_queues
+from worker.processes import run_processes, stop_with_input
+from worker.settings import MOST_PROCESSES, WorkerSettings
 
 
 @click.command
 @click.option(
+    "--processes",
+    type=click.IntRange(1, MOST_PROCESSES),
+    help="Run as many workers as one, to use more than one core; instead of the setting PROCESSES.",
+)
+@click.option(
     "--once", "--drain", "until_empty", is_flag=True, help="Stop when the queue has been empty for one long poll."
 )
-def worker(until_empty: bool) -> None:
+@click.option("--supervised", is_flag=True, hidden=True)
+def worker(processes: int | None, until_empty: bool, supervised: bool) -> None:
     """Write what is in the events queue into the database, until stopped.
 
     Needs QUEUE_URL, DLQ_URL, DATABASE_URL and the standard AWS variables. SIGTERM and Ctrl-C stop it: it commits what
@@ -23,22 +31,35 @@ def worker(until_empty: bool) -> None:
     end of its long poll, at most RECEIVE_WAIT_SECONDS. A second Ctrl-C ends it at once; then what it holds is visible
     again after the queue's visibility timeout, and nothing is lost either way.
 
+    Each of several processes is a worker by itself, with connections, limits and an admin server of its own: the first
+    at ADMIN_ADDRESS, the next at the port above, and so on. If one fails, all end.
+
     \b
     Examples:
       signup-sync worker
       signup-sync worker --once
+      signup-sync worker --processes 2
       LOG_LEVEL=debug MAX_LINGER_MS=20 signup-sync worker
     """
     settings = WorkerSettings.from_environment()
     logs.configure(settings.log_level, settings.log_format)
-    consumer = Consumer(settings, until_empty=until_empty)
+    count = processes or settings.processes
+    if count > 1 and not supervised:
+        check_queues(settings)
+        own = [{"ADMIN_ADDRESS": settings.admin_address_of(number)} for number in range(count)]
+        sys.exit(run_processes(["--once"] if until_empty else [], own))
+    _run(Consumer(settings, until_empty=until_empty), supervised=supervised)
 
+
+def _run(consumer: Consumer, *, supervised: bool) -> None:
     def stop(number: int, _: FrameType | None) -> None:
         signal.signal(number, leave)
         consumer.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    if supervised:
+        stop_with_input(consumer.stop)
     failed = not consumer.run()
     # Without waiting for threads that are still busy: what they hold is SQS's again.
     os._exit(1 if failed else 0)
