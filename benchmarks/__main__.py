@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import click
 
 from benchmarks import limits, report
-from benchmarks.contestants import BAR, CONTESTANTS, PEERS, WORKER
+from benchmarks.contestants import BAR, CONTESTANTS, PEERS, WORKER, workers
 from benchmarks.database import Database
+from benchmarks.endurance import measure_idle, measure_long_run
 from benchmarks.latency import measure_latency
 from benchmarks.queue_server import QueueServer
 from benchmarks.run import CheckFailed, Result, measure
@@ -20,6 +21,8 @@ LAMBDA_MESSAGES = 400  # each connects by itself
 RATES = (100, 500)  # messages a second
 QUICK_LATENCY_SECONDS = 4.0
 FULL_LATENCY_SECONDS = 30.0
+LONG_RUN_RATE = 500  # messages a second
+LONG_RUN_MINUTES = 5
 
 # What the worker's CPU ratio may be above the recorded one before it counts as a regression.
 TOLERANCE = 0.15
@@ -108,6 +111,9 @@ def _measure_the_rest(made: report.Report, server: QueueServer, database: Databa
     if full:
         for case, result in _scale(server, database):
             made.scale.append((case, _told(result, case)))
+        click.echo(f"  {LONG_RUN_MINUTES} minutes at {LONG_RUN_RATE}/s, and an idle minute", err=True)
+        made.long_run = measure_long_run(server, database, LONG_RUN_RATE, LONG_RUN_MINUTES)
+        made.idle = measure_idle(server, database)
 
 
 def _scale(server: QueueServer, database: Database) -> Iterator[tuple[str, Result]]:
@@ -117,7 +123,7 @@ def _scale(server: QueueServer, database: Database) -> Iterator[tuple[str, Resul
         far = measure(WORKER, server, database, FULL_MESSAGES, latency=milliseconds)
         yield f"{milliseconds} ms to SQS and back", far
     for processes in (1, 2, 4):
-        several = measure(WORKER, server, database, FULL_MESSAGES, processes=processes)
+        several = measure(workers(processes), server, database, FULL_MESSAGES)
         yield f"{processes} processes", several
     for rows in (0, 1_000_000, 10_000_000):
         yield f"{rows:,} users before", measure(WORKER, server, database, FULL_MESSAGES, rows=rows)

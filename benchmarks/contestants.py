@@ -18,7 +18,8 @@ class Contestant:
     are.
 
     `share` is the part of the messages of a run that it gets, and `each_round` is for those that are worth measuring
-    often even in a quick run: slow ones should not take the whole time.
+    often even in a quick run: slow ones should not take the whole time. `receivers` is how many receive before there is
+    anything in the queue.
     """
 
     name: str
@@ -28,12 +29,21 @@ class Contestant:
     publisher: str | None = None
     share: float = 1.0
     each_round: bool = False
+    receivers: int = 1
 
 
 BAR = Contestant(
     "boto3 loop (receive, delete)", (sys.executable, str(HERE / "boto3_loop.py")), writes=False, each_round=True
 )
 WORKER = Contestant("signup-sync worker", (_WORKER, "worker"), each_round=True)
+
+
+def workers(count: int) -> Contestant:
+    """The worker with so many processes."""
+    command = (*WORKER.command, "--processes", str(count))
+    return Contestant(WORKER.name, command, receivers=count)
+
+
 ON_BOTO3 = Contestant("signup-sync worker, SQS_CLIENT=boto3", (_WORKER, "worker"), {"SQS_CLIENT": "boto3"})
 CELERY = Contestant(
     "Celery",

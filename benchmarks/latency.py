@@ -45,8 +45,8 @@ def measure_latency(
     environment = environment_of(contestant, server, database, queues, queues.events_url)
     server.shut()
     with process(contestant.command, environment) as running:
-        _wait_until_receiving(contestant, server, queues, running.pid)
-        _send_steadily(queues, messages, per_second)
+        wait_until_receiving(contestant, server, queues, running.pid)
+        send_steadily(queues, messages, per_second)
         database.wait_for_rows(messages, ROWS_TIMEOUT)
     times = database.latencies()
     if len(times) != messages or queues.dead_letter_count():
@@ -60,8 +60,8 @@ def _delivery_times(server: QueueServer, database: Database, per_second: int, me
     environment = {**environment_of(BAR, server, database, queues, queues.events_url), "LATENCIES": "1"}
     server.shut()
     with subprocess.Popen(BAR.command, cwd=HERE, env=environment, stdout=subprocess.PIPE) as running:  # noqa: S603 (ours)
-        _wait_until_receiving(BAR, server, queues, running.pid)
-        _send_steadily(queues, messages, per_second)
+        wait_until_receiving(BAR, server, queues, running.pid)
+        send_steadily(queues, messages, per_second)
         wait_until(lambda: server.counts(queues.events_url).deleted == messages, ROWS_TIMEOUT, "messages are left")
         running.send_signal(signal.SIGTERM)
         output, _ = running.communicate()
@@ -70,14 +70,16 @@ def _delivery_times(server: QueueServer, database: Database, per_second: int, me
     return times
 
 
-def _wait_until_receiving(contestant: Contestant, server: QueueServer, queues: Queues, pid: int) -> None:
+def wait_until_receiving(contestant: Contestant, server: QueueServer, queues: Queues, pid: int) -> None:
+    """Wait until a contestant is ready, and let it receive."""
     url = queues.events_url
     wait_until(lambda: server.counts(url).waiting > 0, START_TIMEOUT, f"{contestant.name} does not receive")
     wait_until_idle([pid])
     server.open()
 
 
-def _send_steadily(queues: Queues, messages: int, per_second: int) -> None:
+def send_steadily(queues: Queues, messages: int, per_second: int) -> None:
+    """Send sign-ups of now at this rate."""
     numbers = iter(range(messages))
     lock = threading.Lock()
     began = time.monotonic()

@@ -14,6 +14,11 @@ def cpu_seconds(*pids: int) -> float:
     return sum(filter(None, (_cpu_seconds(member) for member in members(*pids))))
 
 
+def megabytes(*pids: int) -> float:
+    """Memory that the processes of these trees hold; what they share with others counts in part (PSS)."""
+    return sum(map(_megabytes, members(*pids)))
+
+
 def members(*pids: int) -> list[int]:
     """Processes and their descendants."""
     found = list(pids)
@@ -43,7 +48,7 @@ class PeakMemory:
 
     def _run(self) -> None:
         while not self._done.wait(_SAMPLING):
-            self.megabytes = max(self.megabytes, sum(map(_megabytes, members(*self._pids))))
+            self.megabytes = max(self.megabytes, megabytes(*self._pids))
 
 
 def wait_until_idle(pids: Sequence[int], timeout: float = 30.0) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.charts import bar_chart
 from benchmarks.contestants import BAR, PEER_PYTHON, WORKER
+from benchmarks.endurance import Idle, LongRun
 from benchmarks.latency import Latency
 from benchmarks.run import Result
 from tests.e2e.node_parts import PARTS
@@ -27,6 +28,11 @@ _EXPLAINED = (
 
 OURS = ("boto3", "botocore", "pydantic", "psycopg", "urllib3")
 THEIRS = ("celery", "kombu", "dramatiq", "dramatiq-sqs", "sqs-workers")
+
+_SCALE_EXPLAINED = (
+    "Each case is one run. All of it shares the machine's cores: where the last three columns together come near to"
+    " their number, the machine is the limit and not the worker.\n"
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class Report:
     rounds: list[list[Result]] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
     scale: list[tuple[str, Result]] = field(default_factory=list)
+    long_run: LongRun | None = None
+    idle: Idle | None = None
     database: str = ""
 
     def summaries(self) -> list[Summary]:
@@ -108,6 +116,8 @@ def write(report: Report) -> None:
         "summaries": [asdict(summary) for summary in summaries],
         "latencies": [asdict(latency) for latency in report.latencies],
         "scale": [{"case": case, **asdict(result)} for case, result in report.scale],
+        "long_run": report.long_run and asdict(report.long_run),
+        "idle": report.idle and asdict(report.idle),
         "rounds": [[asdict(result) for result in results] for results in report.rounds],
     }
     (RESULTS / "results.json").write_text(json.dumps(content, indent=2) + "\n")
@@ -144,7 +154,11 @@ def _markdown(report: Report, summaries: Sequence[Summary], conditions: dict[str
     if report.latencies:
         parts += ["## From send to commit\n", _latency_table(report.latencies)]
     if report.scale:
-        parts += ["## Scale\n", _scale_table(report.scale)]
+        parts += ["## Scale\n", _scale_table(report.scale), _SCALE_EXPLAINED]
+    if report.long_run:
+        parts += ["## Memory in a long run\n", _described_run(report.long_run)]
+    if report.idle:
+        parts += ["## On an empty queue\n", _described_idle(report.idle)]
     return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts)
 
 
@@ -192,6 +206,16 @@ def _scale_table(scale: Sequence[tuple[str, Result]]) -> str:
     )
     header = ("", "messages", "messages/s", "CPU µs/message", "MB", "cores: itself", "queue server", "Postgres")
     return _table(header, rows)
+
+
+def _described_run(run: LongRun) -> str:
+    minutes = ", ".join(f"{megabytes:.1f}" for megabytes in run.megabytes)
+    return f"MB at the end of each minute, at {run.per_second} messages a second: {minutes}.\n"
+
+
+def _described_idle(idle: Idle) -> str:
+    calls = ", ".join(f"{count} {operation}" for operation, count in sorted(idle.calls.items()))
+    return f"Calls of one worker for the events queue in {idle.seconds} seconds: {calls}.\n"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

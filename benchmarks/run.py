@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.contestants import PEER_PYTHON, SCRIPTS, Contestant
@@ -100,7 +100,6 @@ def measure(
     messages: int,
     *,
     rows: int = 0,
-    processes: int = 1,
     latency: int = 0,
 ) -> Result:
     """Run a contestant over a queue with so many messages. Raises `CheckFailed` if the result is not right.
@@ -113,15 +112,13 @@ def measure(
     environment = environment_of(contestant, server, database, queues, queue_url)
     server.shut()
     publish(contestant, environment, queues, sign_ups(messages))
-    with server.latency(latency), ExitStack() as stack:
-        running = [stack.enter_context(process(contestant.command, environment)) for _ in range(processes)]
-        pids = [started.pid for started in running]
+    with server.latency(latency), process(contestant.command, environment) as running:
         wait_until(
-            lambda: server.counts(queue_url).waiting >= processes,
+            lambda: server.counts(queue_url).waiting >= contestant.receivers,
             START_TIMEOUT,
             f"{contestant.name} does not receive",
         )
-        wait_until_idle(pids)
+        wait_until_idle([running.pid])
         result = _emptied(contestant, server, database, queue_url, running, messages)
     _check(result, contestant, database, queues)
     queues.close()
@@ -133,22 +130,21 @@ def _emptied(
     server: QueueServer,
     database: Database,
     queue_url: str,
-    running: Sequence[subprocess.Popen[bytes]],
+    running: subprocess.Popen[bytes],
     messages: int,
 ) -> Result:
-    pids = [started.pid for started in running]
-    cpu, server_cpu, database_cpu = cpu_seconds(*pids), cpu_seconds(server.pid), cpu_seconds(database.pid)
+    cpu, server_cpu, database_cpu = cpu_seconds(running.pid), cpu_seconds(server.pid), cpu_seconds(database.pid)
     calls_before = server.counts(queue_url).calls
-    with PeakMemory(pids) as memory:
+    with PeakMemory([running.pid]) as memory:
         server.open()
         deadline = time.monotonic() + RUN_TIMEOUT
         while (counts := server.counts(queue_url)).deleted < messages:
-            if any(started.poll() is not None for started in running):
+            if running.poll() is not None:
                 raise CheckFailed(f"{contestant.name} has ended after {counts.deleted} of {messages} messages")
             if time.monotonic() > deadline:
                 raise CheckFailed(f"{contestant.name}: {counts.deleted} of {messages} messages after {RUN_TIMEOUT:g} s")
             time.sleep(POLLING_INTERVAL)
-        cpu = cpu_seconds(*pids) - cpu
+        cpu = cpu_seconds(running.pid) - cpu
         server_cpu = cpu_seconds(server.pid) - server_cpu
         database_cpu = cpu_seconds(database.pid) - database_cpu
     calls = sum((counts.calls - calls_before).values())
