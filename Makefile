@@ -51,7 +51,7 @@ format: $(VENV)/installed ## Rewrite the code in the project's format
 
 e2e: $(VENV)/installed ## Real sign-ups through cognito-local and fauxqs (needs Node.js 20 or later)
 	tests/e2e/install-node-parts
-	$(BIN)/python -m pytest -m node tests/e2e $(ARGS)
+	$(BIN)/python -m pytest -m node tests/e2e tests/benchmarks $(ARGS)
 
 lock: $(VENV)/installed ## Pin the newest versions of all dependencies, with hashes
 	requirements/lock

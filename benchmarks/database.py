@@ -35,6 +35,7 @@ class Database:
 
     def __init__(self) -> None:
         self._server = Postgres()
+        self._old_rows = 0
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -58,17 +59,24 @@ class Database:
         return self._server.pid
 
     def reset(self, rows: int = 0) -> None:
-        """Empty the tables, and put so many users in who are not part of the measurement."""
-        self._execute("TRUNCATE users CASCADE")
-        if rows:
-            self._execute(
-                "INSERT INTO users (cognito_user_id, display_name, handle, email, created_at)"
-                " SELECT id, 'Somebody', id, id || '@example.com', '2020-01-01'"
-                " FROM (SELECT gen_random_uuid()::text AS id FROM generate_series(1, %s)) AS old",
-                (rows,),
-            )
+        """Remove the users of the last measurement, and have so many in the table who are not part of any."""
+        if rows and self._old_rows == rows:
+            self._execute("DELETE FROM users WHERE created_at >= '2021-01-01'")  # these many old ones took minutes
+        else:
+            self._execute("TRUNCATE users CASCADE")
+            self._insert_old(rows)
         self._execute("VACUUM ANALYZE users")
         self._execute("CHECKPOINT")
+
+    def _insert_old(self, rows: int) -> None:
+        # In the order of the indexes, which is several times as fast; those who come later are anywhere between them.
+        self._execute(
+            "INSERT INTO users (cognito_user_id, display_name, handle, email, created_at)"
+            " SELECT id, 'Somebody', id, id || '@example.com', '2020-01-01'"
+            " FROM (SELECT gen_random_uuid()::text AS id FROM generate_series(1, %s) ORDER BY id) AS old",
+            (rows,),
+        )
+        self._old_rows = rows
 
     def written(self) -> Written:
         """The users of the measurement: those of this year and later."""

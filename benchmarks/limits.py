@@ -17,6 +17,9 @@ from worker.events import UserSignedUp, parse_event
 
 BATCH = 100  # rows; the worker's default
 
+STATEMENT = "the worker's statement alone"
+BULK_COPY = "Postgres: one COPY"
+
 COPY = "COPY users (cognito_user_id, display_name, handle, email, created_at) FROM STDIN"
 
 
@@ -55,7 +58,7 @@ def measure_statement(database: Database, messages: int) -> Result:
             connection.commit()
         cpu, database_cpu = time.process_time() - cpu, cpu_seconds(database.pid) - database_cpu
         seconds = time.perf_counter() - began
-    return _result("the worker's statement alone", database, messages, seconds, cpu, 0.0, database_cpu)
+    return _result(STATEMENT, database, messages, seconds, cpu, 0.0, database_cpu)
 
 
 def measure_copy(database: Database, messages: int) -> Result:
@@ -70,7 +73,7 @@ def measure_copy(database: Database, messages: int) -> Result:
         connection.commit()
         cpu, database_cpu = time.process_time() - cpu, cpu_seconds(database.pid) - database_cpu
         seconds = time.perf_counter() - began
-    return _result("Postgres: one COPY", database, messages, seconds, cpu, 0.0, database_cpu)
+    return _result(BULK_COPY, database, messages, seconds, cpu, 0.0, database_cpu)
 
 
 def _new_user(body: str) -> NewUser:

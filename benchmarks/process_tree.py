@@ -47,8 +47,10 @@ class PeakMemory:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._done.wait(_SAMPLING):
+        ended = False
+        while not ended:
             self.megabytes = max(self.megabytes, megabytes(*self._pids))
+            ended = self._done.wait(_SAMPLING)
 
 
 def wait_until_idle(pids: Sequence[int], timeout: float = 30.0) -> None:

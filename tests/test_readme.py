@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks import record
+from benchmarks.latency import Latency
+from benchmarks.markdown import readme_section
 from tests.support.sqs import Queues, aws_environment
 from worker.events import ActivityCreated, parse_event
 from worker.settings import WorkerSettings
@@ -43,6 +46,16 @@ def test_the_table_of_settings_is_complete() -> None:
     written = text.partition(START)[2].partition(END)[0]
 
     assert written == settings_table(), f"it should be:\n{settings_table()}"
+
+
+def test_the_results_are_those_that_were_recorded() -> None:
+    recorded = record.recorded()
+    latencies = [Latency(**latency) for latency in recorded["latencies"]]
+    text = README.read_text()
+
+    written = text.partition(record.README_START)[2].partition(record.README_END)[0]
+
+    assert written == readme_section(record.recorded_summaries(), latencies, recorded["conditions"])
 
 
 def test_the_python_example_publishes_an_event(queues: Queues) -> None:
