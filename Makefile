@@ -85,7 +85,7 @@ check-image: $(VENV)/installed ## Build the image and run the worker from it (Li
 bench: bench-parts ## Measure against peers, in some minutes (needs Node.js, and Linux); writes benchmarks/results
 	$(BIN)/python -m benchmarks run $(ARGS)
 
-bench-full: bench-parts ## The same with more rounds, and with growing backlogs, tables, latency and processes (an hour)
+bench-full: bench-parts ## The same with more rounds, and with growing backlogs, tables, latency and processes (half an hour)
 	$(BIN)/python -m benchmarks run --full $(ARGS)
 
 bench-check: bench-parts ## Compare the worker's CPU per message with the recorded one

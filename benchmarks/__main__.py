@@ -17,7 +17,7 @@ from benchmarks.run import CheckFailed, Result, measure
 QUICK_MESSAGES = 6000
 FULL_MESSAGES = 20_000
 QUICK_ROUNDS = 3
-FULL_ROUNDS = 5
+FULL_ROUNDS = 3
 LAMBDA_MESSAGES = 400  # each connects by itself
 RATES = (100, 500)  # messages a second
 QUICK_LATENCY_SECONDS = 4.0
@@ -33,7 +33,7 @@ def cli() -> None:
 
 
 @cli.command
-@click.option("--full", is_flag=True, help="More messages and rounds, and the cases of scale: about an hour.")
+@click.option("--full", is_flag=True, help="More messages and rounds, and the cases of scale: about half an hour.")
 @click.option("--messages", type=click.IntRange(min=100), help="In a full queue; slow contestants get a part of them.")
 @click.option("--rounds", type=click.IntRange(min=1), help="How often everybody has their turn.")
 @click.option("--only", multiple=True, help="Only contestants whose name contains this; nothing is written.")

@@ -11,7 +11,7 @@ import statistics
 import threading
 import time
 
-SAMPLES = 8  # calls whose median is compared
+SAMPLES = 5  # calls whose median is compared
 MORE_BELOW = 1.6  # times the duration of a lone call: there is room for more
 FEWER_ABOVE = 2.2  # times the duration of a lone call: they are in each other's way
 MEMORY = 30.0  # seconds; then a lone call is measured anew, since the network and the queue change

@@ -29,7 +29,7 @@ def worker_environment(
     endpoint_url: str | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The whole environment of a worker: of the tests' own it gets `PATH`, and nothing else.
+    """The whole environment of a worker: of the tests' own it gets `PATH` and `SQS_CLIENT`, and nothing else.
 
     `endpoint_url` is where it finds SQS, if not where `queues` do: a proxy, for example.
     """
@@ -39,6 +39,7 @@ def worker_environment(
         "QUEUE_URL": queues.events_url,
         "DLQ_URL": queues.dlq_url,
         "ADMIN_ADDRESS": "off",  # there are many workers, and one port by default
+        "SQS_CLIENT": os.environ.get("SQS_CLIENT", "lean"),
         **aws_environment(endpoint_url or queues.endpoint_url),
         **(settings or {}),
     }
