@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from types import FrameType
 
 import click
@@ -47,7 +46,7 @@ def worker(processes: int | None, until_empty: bool, supervised: bool) -> None:
     if count > 1 and not supervised:
         check_queues(settings)
         own = [{"ADMIN_ADDRESS": settings.admin_address_of(number)} for number in range(count)]
-        sys.exit(run_processes(["--once"] if until_empty else [], own))
+        os._exit(run_processes(["--once"] if until_empty else [], own))
     _run(Consumer(settings, until_empty=until_empty), supervised=supervised)
 
 
