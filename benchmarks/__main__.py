@@ -11,7 +11,7 @@ from benchmarks.database import Database
 from benchmarks.endurance import measure_idle, measure_long_run
 from benchmarks.latency import measure_latency
 from benchmarks.queue_server import QueueServer
-from benchmarks.report import Report, is_regression
+from benchmarks.report import Report, is_regression, worker_ratio
 from benchmarks.run import CheckFailed, Result, measure
 
 QUICK_MESSAGES = 6000
@@ -76,13 +76,12 @@ def check(rounds: int) -> None:
     Example:
       python -m benchmarks check
     """
-    summaries = record.recorded()["summaries"]
-    before = next(summary["cpu_ratio"][0] for summary in summaries if summary["contestant"] == WORKER.name)
+    before = worker_ratio(record.recorded_summaries())
     made = Report("check")
     with QueueServer() as server, Database() as database:
         for _ in range(rounds):
             made.rounds.append([_told(measure(who, server, database, QUICK_MESSAGES)) for who in (BAR, WORKER)])
-    now = made.ratio()
+    now = worker_ratio(made.summaries())
     click.echo(f"CPU per message to the boto3 loop's: {now:.2f}, recorded {before:.2f}")
     if is_regression(now, before):
         raise CheckFailed(f"that is {100 * (now / before - 1):.0f} % more")

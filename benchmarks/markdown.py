@@ -83,23 +83,26 @@ def _readme_row(summary: Summary, worker: Summary) -> tuple[str, ...]:
     return (
         f"{summary.per_second[0]:,.0f}",
         f"{summary.cpu[0]:,.0f}",
-        "" if summary.cpu_ratio is None else f"{summary.cpu_ratio[0]:.2f}",
+        _ratio(summary),
         f"{summary.cpu[0] / worker.cpu[0]:.1f}",
         f"{summary.commits:.2f}" if summary.commits else "",
     )
 
 
 def _row(summary: Summary) -> tuple[str, ...]:
-    ratio = "" if summary.cpu_ratio is None else f"{summary.cpu_ratio[0]:.2f}"
     return (
         summary.contestant,
         _with_spread(summary.per_second),
         _with_spread(summary.cpu),
-        ratio,
+        _ratio(summary),
         f"{summary.calls:.3f}" if summary.calls else "",
         f"{summary.commits:.4f}" if summary.commits else "",
         f"{summary.megabytes:.0f}" if summary.megabytes else "",
     )
+
+
+def _ratio(summary: Summary) -> str:
+    return "" if summary.cpu_ratio is None else f"{summary.cpu_ratio[0]:.2f}"
 
 
 def _latency_table(latencies: Sequence[Latency]) -> str:

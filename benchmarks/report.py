@@ -48,13 +48,6 @@ class Report:
         names = dict.fromkeys(result.contestant for results in self.rounds for result in results)
         return sorted((self._summary(name) for name in names), key=lambda summary: summary.cpu[0])
 
-    def ratio(self) -> float:
-        """The worker's CPU per message to the bare loop's."""
-        (summary,) = (summary for summary in self.summaries() if summary.contestant == WORKER.name)
-        if summary.cpu_ratio is None:
-            raise ValueError("the bare loop was not measured")
-        return summary.cpu_ratio[0]
-
     def _summary(self, name: str) -> Summary:
         results = [result for results in self.rounds for result in results if result.contestant == name]
         bars = {number: result.cpu for number, result in enumerate(self._of(BAR.name)) if result}
@@ -82,6 +75,14 @@ class Report:
     def _of(self, name: str) -> list[Result | None]:
         """By round."""
         return [next((result for result in results if result.contestant == name), None) for results in self.rounds]
+
+
+def worker_ratio(summaries: Sequence[Summary]) -> float:
+    """The worker's CPU per message to the bare boto3 loop's. Raises `ValueError` if that was not measured."""
+    (worker,) = (summary for summary in summaries if summary.contestant == WORKER.name)
+    if worker.cpu_ratio is None:
+        raise ValueError("the bare loop was not measured")
+    return worker.cpu_ratio[0]
 
 
 def is_regression(now: float, recorded: float) -> bool:

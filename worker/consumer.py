@@ -1,9 +1,9 @@
 """The worker: from the queue to the tables, until it is told to stop.
 
 The way of a message: `receiver` → `inbox` → `writer` → `acknowledger`. Beside it stand `in_flight` (what is held),
-`leases` (keeps it ours) and `outage` (the gate that is shut while the database is away). Each runs in threads of its
-own, so that receiving, writing and acknowledging overlap. A thread that dies takes the process with it: what it held
-becomes visible again, and whoever runs the worker starts it anew.
+`leases` (keeps it ours), `concurrency` (how many calls to SQS at once) and `outage` (the gate that is shut while the
+database is away). Each runs in threads of its own, so that receiving, writing and acknowledging overlap. A thread that
+dies takes the process with it: what it held becomes visible again, and whoever runs the worker starts it anew.
 
 Stopping: no new receive; what no writer has begun is released, what is begun is committed; then SQS is told. A receive
 that is under way ends by itself first (see `Receivers.stop`), which on a quiet queue takes as long as it waits for

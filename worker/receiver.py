@@ -1,8 +1,9 @@
 """Receiving: as many receives at once as the queue is worth, and none while nothing could be written.
 
 The first receiver leads: it polls always, on a quiet queue with one long poll after the other. The others help while
-receives come back busy, and rest as soon as one comes back empty or fails. So throughput follows the queue and not the
-latency of one call, and an empty queue costs one call in `wait_seconds`.
+receives come back busy, as many of them as `worker.concurrency` finds worth it, and rest as soon as one comes back
+empty or fails. So throughput follows the queue and not the latency of one call, and an empty queue costs one call in
+`wait_seconds`.
 
 Nobody receives while the database is away, or while as much is in hand as may be.
 """
