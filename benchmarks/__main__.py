@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import click
 
-from benchmarks import limits, record
+from benchmarks import comparison, limits, record
 from benchmarks.contestants import BAR, CONTESTANTS, PEERS, WORKER, workers
 from benchmarks.database import Database
 from benchmarks.endurance import measure_idle, measure_long_run
@@ -88,6 +89,22 @@ def check(rounds: int) -> None:
     click.echo(f"CPU per message to the boto3 loop's: {now:.2f}, recorded {before:.2f}")
     if is_regression(now, before):
         raise CheckFailed(f"that is {100 * (now / before - 1):.0f} % more")
+
+
+@cli.command
+@click.argument("other", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
+@click.option("--messages", default=FULL_MESSAGES, show_default=True, type=click.IntRange(min=100))
+@click.option("--only", default="", help="Only cases whose name contains this.")
+def compare(other: Path, rounds: int, messages: int, only: str) -> None:
+    """Measure this worker beside that of OTHER, a checkout that is set up (`make test` does it).
+
+    \b
+    Example:
+      git clone --quiet . /tmp/before && make -C /tmp/before .venv/installed
+      python -m benchmarks compare /tmp/before
+    """
+    click.echo(comparison.compare(other.resolve(), rounds, messages, only=only))
 
 
 def _round(

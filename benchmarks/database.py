@@ -1,7 +1,8 @@
 """The Postgres that everybody writes to: embedded, but as careful with its data as in production."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 import psycopg
@@ -77,6 +78,21 @@ class Database:
             (rows,),
         )
         self._old_rows = rows
+
+    @contextmanager
+    def slow_commits(self, milliseconds: int) -> Iterator[None]:
+        """Let each commit take so much longer, as a slow disk would."""
+        # With no siblings asked for, each commit waits (PostgreSQL documentation, 19.5 "Write Ahead Log").
+        self._configure(commit_delay=1000 * milliseconds, commit_siblings=0)
+        try:
+            yield
+        finally:
+            self._configure(commit_delay=0, commit_siblings=5)
+
+    def _configure(self, **settings: int) -> None:
+        for name, value in settings.items():
+            self._server.execute(f"ALTER SYSTEM SET {name} = {value}")
+        self._server.execute("SELECT pg_reload_conf()")
 
     def written(self) -> Written:
         """The users of the measurement: those of this year and later."""

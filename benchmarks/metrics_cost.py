@@ -57,7 +57,7 @@ def deliveries(traceparent: str | None) -> list[Delivery]:
     found = []
     for body in sign_ups(BATCH):
         event = {**json.loads(body), "traceparent": traceparent}
-        delivery = Delivery(Received("id", "receipt", json.dumps(event), 1, {}, time.time()), lease_until=0.0)
+        delivery = Delivery(Received("id", "receipt", json.dumps(event), 1, {}, time.time()), received_at=0.0)
         delivery.event = parse_event(delivery.message.body)
         found.append(delivery)
     return found

@@ -24,7 +24,7 @@ SECRET, KMS_KEY, ALARM = 0.40, 1.00, 0.10
 INSIGHTS_METRICS, METRIC = 30, 0.30  # Container Insights' metrics for one service, about
 
 LAMBDA_SECONDS, LAMBDA_GB = 0.05, 0.5  # an invocation that is warm, and the template's memory
-IDLE_RECEIVES = HOURS * 3600 / 20  # one receiver, 20 seconds each
+IDLE_RECEIVES = HOURS * 3600 / 4  # one thread, RECEIVE_WAIT_SECONDS each
 ROW_BYTES = 358  # of `users` with its indexes: docs/scaling.md
 ENDPOINTS, ZONES = 7, 2
 

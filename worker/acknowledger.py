@@ -7,7 +7,8 @@
   instead, that is sent again as a new message and then deleted: an outage must not use its attempts up, and SQS would
   move it to the dead-letter queue at the next receive.
 
-Each kind of call has its lanes (`worker.lane`). What SQS would not hear of until the lease was over is left to it: it
+What is done is deleted by the thread that has it in hand. All else, and the deletions that failed, takes the slow way,
+by a lane for each kind of call (`worker.lane`). What SQS would not hear of until the lease was over is left to it: it
 will give the message to somebody again, and writing it twice does no harm.
 """
 
@@ -15,17 +16,16 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from typing import Literal
 
 import structlog
 
-from worker.concurrency import Concurrency
 from worker.in_flight import Delivery, InFlight
 from worker.instrumentation import NO_INSTRUMENTATION, Instrumentation
 from worker.lane import LEASE_LOST, NOT_TAKEN, Lane
 from worker.sqs import (
     BATCH_ENTRIES,
+    CALL_LIMIT,
     MESSAGE_ATTRIBUTES,
     Failure,
     Outgoing,
@@ -54,18 +54,17 @@ class Deletion:
 
     delivery: Delivery
 
-    @property
-    def lease_until(self) -> float:
-        return self.delivery.lease_until
-
 
 @dataclass(frozen=True, slots=True)
 class VisibilityChange:
-    """A message that is to be visible again in so many seconds. We do not hold it any more."""
+    """A message that is to be visible again in so many seconds. We do not hold it any more.
+
+    After `until` (of `time.monotonic`) it is of no use to try.
+    """
 
     receipt_handle: str
     seconds: int
-    lease_until: float
+    until: float
 
 
 @dataclass(slots=True)
@@ -75,64 +74,64 @@ class Move:
     delivery: Delivery
     message: Outgoing
 
-    @property
-    def lease_until(self) -> float:
-        return self.delivery.lease_until
-
 
 class Acknowledger:
     """Takes outcomes from any thread and passes them on; holds a delivery until SQS knows, where that matters.
 
-    `wait_until_no_receive` waits until none of our own receives is under way, which would take what is released;
-    `concurrency` says how many deletions are made at once: as many as receives, so that latency limits neither.
+    `deletions` is the same queue as `events`, by a client that makes each call once.
     """
 
     def __init__(
         self,
         events: Queue,
+        deletions: Queue,
         dead_letters: Queue,
         in_flight: InFlight,
         max_attempts: int,
-        wait_until_no_receive: Callable[[], object],
-        concurrency: Concurrency,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
     ) -> None:
         self._events = events
+        self._deletions = deletions
         self._dead_letters = dead_letters
         self._in_flight = in_flight
         self._max_attempts = max_attempts
-        self._wait_until_no_receive = wait_until_no_receive
-        self._concurrency = concurrency
+        # Waits until none of our own receives is under way, which would take what is released. It is theirs to say,
+        # and they come after us: whoever puts the worker together sets it.
+        self.wait_until_no_receive: Callable[[], object] = bool
         self._instrumentation = told = instrumentation
-        self._deletions = [
-            Lane(f"delete-{number}", self._delete, self._settle_deletion, self._leave, instrumentation=told)
-            for number in range(concurrency.most)
-        ]
+        held = self._lease_until
+        self._deletes = Lane("delete", self._delete, self._settle_deletion, self._leave, held, instrumentation=told)
         self._visibility = Lane(
-            "visibility", self._change_visibility, _settle_visibility, _leave_visibility, instrumentation=told
+            "visibility", self._change_visibility, _settle_visibility, _leave_visibility, _until, instrumentation=told
         )
-        self._releases = Lane("release", self._release, _settle_visibility, _leave_visibility, instrumentation=told)
-        self._dead = Lane("dead", self._send_dead, self._settle_dead, self._leave, _split, told)
-        self._renewals = Lane("renew", self._send_again, self._settle_move, self._leave, _split, told)
-        self._turns = count()
+        self._releases = Lane(
+            "release", self._release, _settle_visibility, _leave_visibility, _until, instrumentation=told
+        )
+        self._dead = Lane("dead", self._send_dead, self._settle_dead, self._leave, held, _split, told)
+        self._renewals = Lane("renew", self._send_again, self._settle_move, self._leave, held, _split, told)
 
     def is_last_attempt(self, delivery: Delivery) -> bool:
         """Whether SQS, or we, would not give the message another try."""
         return delivery.message.receive_count >= self._max_attempts
 
     def done(self, deliveries: Sequence[Delivery]) -> None:
-        """They are committed, or were already there."""
-        self._in_flight.written(*deliveries)
-        for start in range(0, len(deliveries), BATCH_ENTRIES):
-            lane = self._next_deletions()
-            for delivery in deliveries[start : start + BATCH_ENTRIES]:
-                lane.put(Deletion(delivery))
+        """They are committed, or were already there: delete them, before this returns where it can be.
+
+        Those that do not fill a call wait a moment for others: on a queue where messages trickle, a call for each would
+        double what is asked of SQS.
+        """
+        left: Iterable[int] = range(len(deliveries))
+        if len(deliveries) >= BATCH_ENTRIES:
+            self._instrumentation.busy(CALL_LIMIT)
+            left = self._deletions.delete_together(self._in_flight.receipt_handles(deliveries))
+            kept = set(left)
+            self._in_flight.forget(d for index, d in enumerate(deliveries) if index not in kept)
+        for index in left:
+            self._deletes.put(Deletion(deliveries[index]))
 
     def later(self, delivery: Delivery, seconds: int) -> None:
         """It is to be received again in so many seconds."""
-        # Forgotten first: when it comes back, it must not be taken for one that is still in hand.
-        self._in_flight.forget(delivery)
-        self._visibility.put(VisibilityChange(delivery.message.receipt_handle, seconds, delivery.lease_until))
+        self._put_back(self._visibility, delivery, seconds)
 
     def wake(self, receipt_handles: Iterable[str]) -> None:
         """Those that were put off may be received now."""
@@ -142,27 +141,24 @@ class Acknowledger:
 
     def release(self, deliveries: Sequence[Delivery]) -> None:
         """They are not to blame, and somebody may receive them now."""
-        self._instrumentation.released(len(deliveries))
+        if deliveries:
+            self._instrumentation.released(len(deliveries))
         for delivery in deliveries:
             if self.is_last_attempt(delivery):
-                self._in_flight.written(delivery)
-                message = Outgoing(delivery.message.body, delivery.message.attributes)
-                self._renewals.put(Move(delivery, message))
+                self._renewals.put(Move(delivery, Outgoing(delivery.message.body, delivery.message.attributes)))
             else:
-                self._in_flight.forget(delivery)
-                self._releases.put(VisibilityChange(delivery.message.receipt_handle, 0, delivery.lease_until))
+                self._put_back(self._releases, delivery, 0)
 
     def dead(self, delivery: Delivery, reason: FailureReason, detail: str) -> None:
         """It can never work, or not within its attempts. `detail` is one line without personal data."""
         self._instrumentation.dead_lettered(delivery, reason)
         log.warning("dead_lettered", reason=reason, detail=detail, **delivery.describe())
-        self._in_flight.written(delivery)
         self._dead.put(Move(delivery, _dead_letter(delivery, reason, detail)))
 
     @property
     def lanes(self) -> list[Lane[Deletion] | Lane[VisibilityChange] | Lane[Move]]:
         """Each has a `run` for a thread of its own."""
-        return [*self._movers, *self._deletions]
+        return [*self._movers, self._deletes]
 
     @property
     def _movers(self) -> list[Lane[VisibilityChange] | Lane[Move]]:
@@ -171,7 +167,7 @@ class Acknowledger:
     def close(self, deadline: float) -> bool:
         """Finish what there is, until the deadline (of `time.monotonic`) at most; whether all was finished."""
         # What is moved is deleted thereafter.
-        ended = self._close(self._movers, deadline) & self._close(self._deletions, deadline)
+        ended = self._close(self._movers, deadline) & self._close([self._deletes], deadline)
         for lane in self.lanes:
             lane.abandon()
         return ended
@@ -182,19 +178,25 @@ class Acknowledger:
             lane.close()
         return all(lane.wait_until_ended(deadline) for lane in lanes)
 
-    def _next_deletions(self) -> Lane[Deletion]:
-        return self._deletions[next(self._turns) % self._concurrency.limit]
+    def _put_back(self, lane: Lane[VisibilityChange], delivery: Delivery, seconds: int) -> None:
+        until = self._in_flight.lease_until(delivery)
+        # Forgotten first: when it comes back, it must not be taken for one that is still in hand.
+        self._in_flight.forget([delivery])
+        lane.put(VisibilityChange(delivery.message.receipt_handle, seconds, until))
+
+    def _lease_until(self, entry: Deletion | Move) -> float:
+        return self._in_flight.lease_until(entry.delivery)
 
     def _leave(self, entry: Deletion | Move) -> None:
         log.warning("left_to_sqs", **entry.delivery.describe())
-        self._in_flight.forget(entry.delivery)
+        self._in_flight.forget([entry.delivery])
 
     def _delete(self, entries: Sequence[Deletion]) -> list[Failure]:
-        return self._events.delete([entry.delivery.message.receipt_handle for entry in entries])
+        return self._events.delete(self._in_flight.receipt_handles([entry.delivery for entry in entries]))
 
     def _settle_deletion(self, entry: Deletion, code: str | None) -> bool:
         if code is None:
-            self._in_flight.forget(entry.delivery)
+            self._in_flight.forget([entry.delivery])
             return True
         if code in LEASE_LOST | NOT_TAKEN:
             self._leave(entry)
@@ -205,7 +207,7 @@ class Acknowledger:
         return self._events.change_visibility([(entry.receipt_handle, entry.seconds) for entry in entries])
 
     def _release(self, entries: Sequence[VisibilityChange]) -> list[Failure]:
-        self._wait_until_no_receive()
+        self.wait_until_no_receive()
         return self._change_visibility(entries)
 
     def _send_dead(self, entries: Sequence[Move]) -> list[Failure]:
@@ -223,7 +225,7 @@ class Acknowledger:
 
     def _settle_move(self, entry: Move, code: str | None) -> bool:
         if code is None:
-            self._next_deletions().put(Deletion(entry.delivery))
+            self._deletes.put(Deletion(entry.delivery))
             return True
         if code in NOT_TAKEN:
             self._leave(entry)  # SQS itself will move it
@@ -233,6 +235,10 @@ class Acknowledger:
 
 def _settle_visibility(_: VisibilityChange, code: str | None) -> bool:
     return code is None or code in LEASE_LOST | NOT_TAKEN
+
+
+def _until(entry: VisibilityChange) -> float:
+    return entry.until
 
 
 def _leave_visibility(_: VisibilityChange) -> None:

@@ -1,13 +1,14 @@
-"""The worker: from the queue to the tables, until it is told to stop.
+"""The worker: its parts put together, started, and stopped.
 
-The way of a message: `receiver` → `inbox` → `writer` → `acknowledger`. Beside it stand `in_flight` (what is held),
-`leases` (keeps it ours), `concurrency` (how many calls to SQS at once) and `outage` (the gate that is shut while the
-database is away). Each runs in threads of its own, so that receiving, writing and acknowledging overlap. A thread that
-dies takes the process with it: what it held becomes visible again, and whoever runs the worker starts it anew.
+The way of a message is `worker.consumers`, one thread all along: receive, parse, write (`writer`), delete
+(`acknowledger`). Beside it stand `in_flight` (what is held), `leases` (keeps it ours), `turns` and `concurrency` (which
+threads receive) and `outage` (the gate that is shut while the database is away); the acknowledger's lanes carry what is
+not on the happy path. A thread that dies takes the process with it: what it held becomes visible again, and whoever
+runs the worker starts it anew.
 
-Stopping: no new receive; what no writer has begun is released, what is begun is committed; then SQS is told. A receive
-that is under way ends by itself first (see `Receivers.stop`), which on a quiet queue takes as long as it waits for
-messages. All of it has `STOP_TIMEOUT`; then the rest is left to SQS.
+Stopping: no new receive; what is begun is committed, what is not is released; then SQS is told. A receive that is
+under way ends by itself first (see `Consumers.stop`), which on a quiet queue takes as long as it waits for messages.
+All of it has `STOP_TIMEOUT`; then the rest is left to SQS.
 """
 
 import queue
@@ -21,19 +22,19 @@ import structlog
 from db.pool import Database
 from worker.acknowledger import Acknowledger
 from worker.concurrency import Concurrency
+from worker.consumers import Consumers
 from worker.in_flight import InFlight
-from worker.inbox import Inbox
 from worker.leases import LeaseKeeper
 from worker.outage import DatabaseGate
-from worker.receiver import Receivers
 from worker.settings import InvalidSettings, WorkerSettings
-from worker.sqs import Queue, QueueAttributes, connect
+from worker.sqs import BATCH_ENTRIES, Queue, QueueAttributes, connect
 from worker.telemetry import Sources, Telemetry
 from worker.writer import Writer
 
 STOP_TIMEOUT = 24.0  # seconds; the design promises 25, ECS kills after 30 by default
 ACKNOWLEDGE_TIME = 2.0  # seconds of it that are kept for telling SQS
-OTHER_CALLS = 8  # at once, of the acknowledger and the lease keeper, beside deletions
+SLOW_CALLS = 8  # at once, of the acknowledger's lanes and the lease keeper
+ONCE_WAIT = 1  # second that --once waits for messages; a long poll, however short, asks all of SQS' servers
 
 log = structlog.get_logger()
 
@@ -45,10 +46,11 @@ class Consumer:
         self._telemetry = Telemetry(settings)
         told = self._telemetry.instrumentation
         lean = settings.sqs_client == "lean"
-        receiving = connect(
-            wait_seconds=settings.receive_wait_seconds, connections=settings.receivers, attempts=1, lean=lean
-        )
-        events = Queue(settings.queue_url, connect(connections=settings.receivers + OTHER_CALLS, lean=lean), told)
+        wait_seconds = ONCE_WAIT if until_empty else settings.receive_wait_seconds
+        # Several calls at the same time are what the lean client can do.
+        calls = settings.batch_size // BATCH_ENTRIES if lean else 1
+        fast = connect(wait_seconds=wait_seconds, connections=settings.threads * max(calls, 1), attempts=1, lean=lean)
+        events = Queue(settings.queue_url, connect(connections=SLOW_CALLS, lean=lean), told)
         dead_letters = Queue(settings.dlq_url, connect(lean=lean), told)
         attributes = events.describe()
         _check(settings, attributes, dead_letters.describe())
@@ -68,38 +70,32 @@ class Consumer:
         )
         self._gate = DatabaseGate(self._database, told)
         self._in_flight = InFlight(settings.max_in_flight, self._visibility_timeout)
-        self._inbox = Inbox(settings.batch_size, settings.max_linger_ms / 1000)
-        concurrency = Concurrency(settings.receivers)
-        self._receivers = Receivers(
-            Queue(settings.queue_url, receiving, told),
-            self._gate,
-            self._in_flight,
-            self._inbox,
-            wait_seconds=settings.receive_wait_seconds,
-            visibility_timeout=self._visibility_timeout,
-            concurrency=concurrency,
-            on_empty=self.stop if until_empty else None,
-            instrumentation=told,
-        )
-        self._acknowledger = Acknowledger(
-            events,
-            dead_letters,
-            self._in_flight,
-            self._max_attempts,
-            self._receivers.wait_until_none_open,
-            concurrency,
-            told,
-        )
-        self._writer = Writer(
+        fast_events = Queue(settings.queue_url, fast, told)
+        self._acknowledger = Acknowledger(events, fast_events, dead_letters, self._in_flight, self._max_attempts, told)
+        writer = Writer(
             self._database,
             self._gate,
-            self._inbox,
-            self._in_flight,
             self._acknowledger,
             self._max_attempts,
             statement_timeout=settings.statement_timeout_ms / 1000,
             instrumentation=told,
         )
+        self._consumers = Consumers(
+            fast_events,
+            self._gate,
+            self._in_flight,
+            writer,
+            self._acknowledger,
+            wait_seconds=wait_seconds,
+            visibility_timeout=self._visibility_timeout,
+            batch_size=settings.batch_size,
+            calls=calls,
+            writers=settings.writers,
+            concurrency=Concurrency(settings.threads),
+            on_empty=self.stop if until_empty else None,
+            instrumentation=told,
+        )
+        self._acknowledger.wait_until_no_receive = self._consumers.wait_until_no_receive
         self._leases = LeaseKeeper(events, self._in_flight, self._visibility_timeout, told)
         queues = {"events": events, "dead_letters": dead_letters}
         self._telemetry.attach(Sources(self._gate, self._in_flight, self._database, queues))
@@ -113,7 +109,7 @@ class Consumer:
         self._database.open()
         for name, run in self._telemetry.threads:
             self._thread(name, run)
-        receivers, writers = self._start()
+        consumers = self._start()
         log.info(
             "started",
             max_attempts=self._max_attempts,
@@ -122,35 +118,30 @@ class Consumer:
         )
         self._stop.get()
         log.info("stopping")
-        clean = self._wind_down(receivers, writers, time.monotonic() + STOP_TIMEOUT)
+        clean = self._wind_down(consumers, time.monotonic() + STOP_TIMEOUT)
         log.info("stopped", clean=clean)
         return not self._failed
 
-    def _start(self) -> tuple[list[threading.Thread], list[threading.Thread]]:
+    def _start(self) -> list[threading.Thread]:
         for lane in self._acknowledger.lanes:
             self._thread(lane.name, lane.run)
         self._thread("leases", self._leases.run)
         self._thread("gate", self._gate.run)
-        writers = [self._thread(f"writer-{n}", self._writer.run) for n in range(self._settings.writers)]
-        receivers = [self._thread(f"receiver-{n}", self._receivers.run, n) for n in range(self._settings.receivers)]
-        return receivers, writers
+        return [self._thread(f"consumer-{n}", self._consumers.run) for n in range(self._settings.threads)]
 
-    def _wind_down(self, receivers: list[threading.Thread], writers: list[threading.Thread], deadline: float) -> bool:
+    def _wind_down(self, consumers: list[threading.Thread], deadline: float) -> bool:
         """Stop everything in the order in which messages flow; whether all was finished by the deadline."""
         if self._failed:
             return False
-        acknowledged_from = deadline - ACKNOWLEDGE_TIME
-        self._receivers.stop()
+        self._consumers.stop()
         self._gate.stop()
-        self._acknowledger.release(self._inbox.close())
-        _join(writers, acknowledged_from)
-        _join(receivers, acknowledged_from)
-        self._acknowledger.release(self._inbox.close())  # what the last receive brought
+        for thread in consumers:
+            thread.join(max(0.0, deadline - ACKNOWLEDGE_TIME - time.monotonic()))
         clean = self._acknowledger.close(deadline)
         self._leases.stop()
         self._database.close()
         self._telemetry.stop()
-        return clean and not any(thread.is_alive() for thread in (*writers, *receivers))
+        return clean and not any(thread.is_alive() for thread in consumers)
 
     def _thread(self, name: str, run: Callable[..., None], *args: object) -> threading.Thread:
         # Daemons: when the time is up, the process ends whatever they are doing.
@@ -191,8 +182,3 @@ def _check(settings: WorkerSettings, events: QueueAttributes, dead_letters: Queu
 def _max_attempts(settings: WorkerSettings, events: QueueAttributes) -> int:
     """The smaller one: beyond its own count SQS would move a message away without a reason."""
     return min(count for count in (settings.max_attempts, events.max_receive_count) if count is not None)
-
-
-def _join(threads: list[threading.Thread], deadline: float) -> None:
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))

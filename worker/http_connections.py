@@ -8,12 +8,14 @@ too. References are to RFC 9112 (HTTP/1.1).
 import socket
 import ssl
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedReader
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from botocore.exceptions import (
+    BotoCoreError,
     ConnectionClosedError,
     ConnectTimeoutError,
     EndpointConnectionError,
@@ -24,6 +26,7 @@ from botocore.httpsession import create_urllib3_context
 from urllib3.util import wait_for_read
 
 LONGEST_LINE = 65_536  # bytes of a header, or of a chunk's size; as in http.client
+LATE = 0.05  # seconds for an answer, when another that was asked for before has timed out
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -58,21 +61,63 @@ class HttpConnections:
         Raises botocore's `EndpointConnectionError`, `ConnectTimeoutError`, `SSLError`, `ReadTimeoutError` or
         `ConnectionClosedError`; after the last two nobody knows whether the request has had an effect.
         """
-        connection = self._take()
-        reusable = False
+        [answer] = self.exchange_all([request])
+        if isinstance(answer, BotoCoreError):
+            raise answer
+        return answer
+
+    def exchange_all(self, requests: Sequence[bytes]) -> list[Answer | BotoCoreError]:
+        """Send requests, each on a connection of its own, and then read their answers, in their order.
+
+        All of them are under way together, so that they take as long as one. What `exchange` raises stands here in
+        the place of the answer.
+        """
+        sent: list[_Connection | BotoCoreError] = []
+        for request in requests:
+            # Where one connection could not be made, the next ones are not waited for.
+            unreachable = sent and isinstance(sent[-1], BotoCoreError)
+            sent.append(sent[-1] if unreachable else self._send(request))
+        answers: list[Answer | BotoCoreError] = []
+        for connection in sent:
+            late = answers and isinstance(answers[-1], ReadTimeoutError)
+            if isinstance(connection, BotoCoreError):
+                answers.append(connection)
+            else:
+                answers.append(self._receive(connection, LATE if late else None))
+        return answers
+
+    def _send(self, request: bytes) -> "_Connection | BotoCoreError":
+        try:
+            connection = self._take()
+        except BotoCoreError as error:
+            return error
         try:
             connection.socket.sendall(request)
+        except OSError as error:
+            connection.close()
+            return self._failure(error)
+        return connection
+
+    def _receive(self, connection: "_Connection", timeout: float | None) -> Answer | BotoCoreError:
+        """An answer, within the configured time unless there is a `timeout` (seconds)."""
+        reusable = False
+        try:
+            if timeout is not None:
+                connection.socket.settimeout(timeout)
             answer, reusable = _read_answer(connection.stream)
-        except TimeoutError as error:
-            raise ReadTimeoutError(endpoint_url=self._url, error=error) from error
         except (OSError, ValueError) as error:
-            raise ConnectionClosedError(endpoint_url=self._url, error=error) from error
+            return self._failure(error)
         finally:
-            if reusable and len(self._idle) < self._config.max_pool_connections:
+            if reusable and timeout is None and len(self._idle) < self._config.max_pool_connections:
                 self._idle.append(connection)
             else:
                 connection.close()
         return answer
+
+    def _failure(self, error: Exception) -> BotoCoreError:
+        if isinstance(error, TimeoutError):
+            return ReadTimeoutError(endpoint_url=self._url, error=error)
+        return ConnectionClosedError(endpoint_url=self._url, error=error)
 
     def close(self) -> None:
         """Close the connections that are not in use."""

@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import structlog
 
@@ -24,15 +24,7 @@ NOT_TAKEN = frozenset({"InvalidParameterValue", "BatchRequestTooLong", "InvalidM
 log = structlog.get_logger()
 
 
-class Entry(Protocol):
-    """What a call is about."""
-
-    @property
-    def lease_until(self) -> float:
-        """Until when (of `time.monotonic`) it makes sense to try."""
-
-
-EntryT = TypeVar("EntryT", bound=Entry)
+EntryT = TypeVar("EntryT")
 
 
 def _all_at_once(entries: Sequence[EntryT]) -> Iterable[Sequence[EntryT]]:
@@ -43,7 +35,8 @@ class Lane(Generic[EntryT]):
     """One kind of batch call, and what waits for it; `run` is its thread.
 
     `call` makes it and returns what failed. `settle` is told each entry's result, a code or None for success, and says
-    whether that was the last word; if not, the entry is tried again until its lease is over, and then given to `leave`.
+    whether that was the last word; if not, the entry is tried again for as long as `until` (of `time.monotonic`) says
+    that it makes sense, and then given to `leave`.
     """
 
     def __init__(
@@ -52,6 +45,7 @@ class Lane(Generic[EntryT]):
         call: Callable[[Sequence[EntryT]], list[Failure]],
         settle: Callable[[EntryT, str | None], bool],
         leave: Callable[[EntryT], None],
+        until: Callable[[EntryT], float],
         split: Callable[[Sequence[EntryT]], Iterable[Sequence[EntryT]]] = _all_at_once,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
     ) -> None:
@@ -59,6 +53,7 @@ class Lane(Generic[EntryT]):
         self._call = call
         self._settle = settle
         self._leave = leave
+        self._until = until
         self._split = split
         self._instrumentation = instrumentation
         self._entries: queue.SimpleQueue[EntryT | None] = queue.SimpleQueue()
@@ -130,7 +125,7 @@ class Lane(Generic[EntryT]):
         return [entry for entry in left if self._has_time(entry)]
 
     def _has_time(self, entry: EntryT) -> bool:
-        if entry.lease_until > time.monotonic():
+        if self._until(entry) > time.monotonic():
             return True
         self._leave(entry)
         return False

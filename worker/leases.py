@@ -10,10 +10,10 @@ import time
 
 import structlog
 
-from worker.in_flight import Delivery, InFlight
+from worker.in_flight import InFlight
 from worker.instrumentation import NO_INSTRUMENTATION, Instrumentation
 from worker.lane import LEASE_LOST, NOT_TAKEN
-from worker.sqs import BATCH_ENTRIES, CALL_LIMIT, Queue, SqsError
+from worker.sqs import BATCH_ENTRIES, CALL_LIMIT, Queue, Received, SqsError
 
 LONGEST_INTERVAL = 5.0  # seconds between two looks
 
@@ -44,29 +44,28 @@ class LeaseKeeper:
         """Look at the leases again and again, until stopped."""
         interval = min(self._visibility_timeout / 4, LONGEST_INTERVAL)
         while not self._stopped.wait(interval):
-            ending = self._in_flight.with_lease_until(time.monotonic() + self._visibility_timeout / 2)
+            ending = self._in_flight.ending_before(time.monotonic() + self._visibility_timeout / 2)
             for start in range(0, len(ending), BATCH_ENTRIES):
                 self._instrumentation.busy(CALL_LIMIT)
                 self._extend(ending[start : start + BATCH_ENTRIES])
             self._instrumentation.idle()
 
-    def _extend(self, deliveries: list[Delivery]) -> None:
+    def _extend(self, messages: list[Received]) -> None:
         began = time.monotonic()
         try:
             failures = self._queue.change_visibility(
-                [(delivery.message.receipt_handle, self._visibility_timeout) for delivery in deliveries]
+                [(message.receipt_handle, self._visibility_timeout) for message in messages]
             )
         except SqsError as error:
             self._report(error)
             return  # tried again at the next look, if there is one before the end
         self._report(None)
         codes = {failure.index: failure.code for failure in failures}
-        for index, delivery in enumerate(deliveries):
-            if index not in codes:
-                delivery.lease_until = began + self._visibility_timeout
-            elif codes[index] in LEASE_LOST | NOT_TAKEN:
-                delivery.lease_lost = True
-                log.warning("lease_lost", code=codes[index], **delivery.describe())
+        extended = [message for index, message in enumerate(messages) if index not in codes]
+        self._in_flight.extended(extended, began + self._visibility_timeout)
+        for index, code in codes.items():
+            if code in LEASE_LOST | NOT_TAKEN and (delivery := self._in_flight.lost(messages[index])):
+                log.warning("lease_lost", code=code, **delivery.describe())
 
     def _report(self, error: SqsError | None) -> None:
         """Once when extending begins to fail, and once when it works again."""

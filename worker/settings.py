@@ -223,18 +223,20 @@ class WorkerSettings(AdminSettings, DatabaseSettings, QueuesSettings):
         int | None, Field(ge=1, le=43_200, description="the lease on what is received; default: the queue's own")
     ] = None
     receive_wait_seconds: Annotated[
-        int, Field(ge=1, le=20, description="how long a receive waits for messages on an empty queue")
-    ] = 20
-    receivers: Annotated[
-        int, Field(ge=1, le=64, description="receives at once, and deletions, at most; the worker finds how many help")
+        int,
+        Field(
+            ge=1,
+            le=20,
+            description="how long a receive waits for messages on an empty queue, and a stop for the receive",
+        ),
+    ] = 4
+    threads: Annotated[
+        int, Field(ge=1, le=64, description="threads that carry messages, at most; the worker finds how many help")
     ] = 32
     writers: Annotated[
         int, Field(ge=1, le=32, description="batches written at once, each on a database connection")
     ] = 2
     batch_size: Annotated[int, Field(ge=1, le=1000, description="messages in one transaction, at most")] = 100
-    max_linger_ms: Annotated[
-        int, Field(ge=0, le=10_000, description="how long a batch waits to be filled, if more is known to come")
-    ] = 50
     max_in_flight: Annotated[
         int, Field(ge=10, le=100_000, description="messages held at once; no more is received until there is room")
     ] = 1000

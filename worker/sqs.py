@@ -161,23 +161,52 @@ class Queue:
             answered_at=_answered_at(response),
         )
 
-    def receive(self, *, wait_seconds: int, visibility_timeout: int) -> list[Received]:
-        """Up to ten messages, as soon as there are any and after `wait_seconds` at the latest."""
+    def receive(self, *, wait_seconds: int, visibility_timeout: int, most: int = BATCH_ENTRIES) -> list[Received]:
+        """Up to ten messages (or `most`), as soon as there are any and after `wait_seconds` at the latest."""
+        return self.receive_together(1, wait_seconds=wait_seconds, visibility_timeout=visibility_timeout, most=most)
+
+    def receive_together(
+        self, calls: int, *, wait_seconds: int, visibility_timeout: int, most: int = BATCH_ENTRIES
+    ) -> list[Received]:
+        """What so many receives at the same time bring. An error that comes beside messages is counted, no more."""
         names = ["ApproximateReceiveCount", "SentTimestamp"]
-        answer = self._call(
-            "receive_message",
-            MaxNumberOfMessages=BATCH_ENTRIES,
-            WaitTimeSeconds=wait_seconds,
-            VisibilityTimeout=visibility_timeout,
-            AttributeNames=names,  # deprecated, and the only one that some servers know
-            MessageSystemAttributeNames=names,
-            MessageAttributeNames=["All"],
-        )
-        return [_received(message) for message in answer.get("Messages", [])]
+        parameters = {
+            "MaxNumberOfMessages": most,
+            "WaitTimeSeconds": wait_seconds,
+            "VisibilityTimeout": visibility_timeout,
+            "AttributeNames": names,  # deprecated, and the only one that some servers know
+            "MessageSystemAttributeNames": names,
+            "MessageAttributeNames": ["All"],
+        }
+        answers = self._call_together("receive_message", [parameters] * calls)
+        errors = [answer for answer in answers if isinstance(answer, SqsError)]
+        messages = [
+            _received(message)
+            for answer in answers
+            if not isinstance(answer, SqsError)
+            for message in answer.get("Messages", [])
+        ]
+        if errors and not messages:
+            raise errors[0]
+        return messages
 
     def delete(self, receipt_handles: Sequence[str]) -> list[Failure]:
         entries = [{"Id": str(index), "ReceiptHandle": handle} for index, handle in enumerate(receipt_handles)]
         return _failures(self._call("delete_message_batch", Entries=entries))
+
+    def delete_together(self, receipt_handles: Sequence[str]) -> list[int]:
+        """Delete any number, by calls at the same time; the places of those that are not deleted, for any reason."""
+        calls = []
+        for start in range(0, len(receipt_handles), BATCH_ENTRIES):
+            handles = enumerate(receipt_handles[start : start + BATCH_ENTRIES], start)
+            calls.append({"Entries": [{"Id": str(index), "ReceiptHandle": handle} for index, handle in handles]})
+        left: list[int] = []
+        for call, answer in zip(calls, self._call_together("delete_message_batch", calls), strict=True):
+            if isinstance(answer, SqsError):
+                left += [int(entry["Id"]) for entry in call["Entries"]]
+            else:
+                left += [failure.index for failure in _failures(answer)]
+        return left
 
     def change_visibility(self, timeouts: Sequence[tuple[str, int]]) -> list[Failure]:
         """Make messages visible in so many seconds from now: `(receipt_handle, seconds)`."""
@@ -196,13 +225,17 @@ class Queue:
         return _failures(self._call("send_message_batch", Entries=entries))
 
     def _call(self, operation: str, **parameters: Any) -> Any:
-        try:
-            answer = _call(self._client, operation, QueueUrl=self.url, **parameters)
-        except SqsError as error:
-            self._instrumentation.sqs_called(operation, error.code)
-            raise
-        self._instrumentation.sqs_called(operation, "partial" if answer.get("Failed") else "ok")
+        [answer] = self._call_together(operation, [parameters])
+        if isinstance(answer, SqsError):
+            raise answer
         return answer
+
+    def _call_together(self, operation: str, calls: Sequence[dict[str, Any]]) -> list[Any | SqsError]:
+        calls = [{"QueueUrl": self.url, **parameters} for parameters in calls]
+        answers = _call_together(self._client, operation, calls)
+        for answer in answers:
+            self._instrumentation.sqs_called(operation, _result(answer))
+        return answers
 
 
 class MoveTasks:
@@ -232,7 +265,30 @@ class MoveTasks:
         _call(self._client, "cancel_message_move_task", TaskHandle=handle)
 
 
-def _call(client: "SQSClient", operation: str, **parameters: Any) -> Any:
+def _result(answer: Any | SqsError) -> str:
+    """What became of a call, as `Instrumentation.sqs_called` has it."""
+    if isinstance(answer, SqsError):
+        return answer.code
+    return "partial" if answer.get("Failed") else "ok"
+
+
+def _call_together(
+    client: "SQSClient | LeanClient", operation: str, calls: Sequence[dict[str, Any]]
+) -> list[Any | SqsError]:
+    if isinstance(client, LeanClient) and len(calls) > 1:
+        answers = client.together(operation, calls)
+        failed = (BotoCoreError, ClientError)
+        return [_sqs_error(operation, answer) if isinstance(answer, failed) else answer for answer in answers]
+    answers = []
+    for parameters in calls:
+        try:
+            answers.append(_call(client, operation, **parameters))
+        except SqsError as error:
+            answers.append(error)
+    return answers
+
+
+def _call(client: "SQSClient | LeanClient", operation: str, **parameters: Any) -> Any:
     try:
         return getattr(client, operation)(**parameters)
     except (BotoCoreError, ClientError) as error:

@@ -14,7 +14,7 @@ import hmac
 import json
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import count
@@ -26,7 +26,6 @@ from uuid import UUID
 from botocore import xform_name
 from botocore.auth import SIGNED_HEADERS_BLACKLIST
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
-from botocore.exceptions import ConnectionError as NoConnection
 from botocore.hooks import first_non_none_response
 from botocore.httpsession import get_cert_path
 from botocore.parsers import create_parser
@@ -44,6 +43,10 @@ if TYPE_CHECKING:
 # botocore's quota for retries; each call that succeeds gives one back (botocore.retries.quota, RetryQuota).
 RETRY_QUOTA = 500
 
+_OPERATIONS = {
+    xform_name(operation): operation
+    for operation in ("ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch", "SendMessageBatch")
+}
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _errors: Any = create_parser("json")
 _NOT_SIGNED = frozenset(SIGNED_HEADERS_BLACKLIST)
@@ -144,18 +147,34 @@ class LeanClient:
             and (parts.scheme == "http" or bool(self._ca_bundle))
         )
 
+    def together(self, operation: str, calls: Sequence[dict[str, Any]]) -> list[Any | BotoCoreError | ClientError]:
+        """Make calls of one operation (by its name in boto3) at the same time; the answers are in the same order.
+
+        `calls` are the parameters of each. What the method itself would raise stands in the place of the answer.
+        """
+        name = _OPERATIONS[operation]
+        pattern = self._patterns.get(name)
+        if pattern is None or len(calls) == 1:
+            return [_or_error(self._call, name, parameters) for parameters in calls]
+        requests = [_request(parameters) for parameters in calls]
+        try:
+            outcomes = self._exchange(pattern, requests, 1)
+        except BotoCoreError as error:
+            return [error] * len(calls)
+        return [_or_error(self._conclude, name, request, o) for request, o in zip(requests, outcomes, strict=True)]
+
     def _call(self, operation: str, parameters: dict[str, Any]) -> Any:
         pattern = self._patterns.get(operation)
         if pattern is None:
             return getattr(self._client, xform_name(operation))(**parameters)
-        body = _json.encode(parameters).encode()
-        invocation = f"amz-sdk-invocation-id: {UUID(int=getrandbits(128), version=4)}"
-        max_attempts = self._config.retries["total_max_attempts"]
+        request = _request(parameters)
+        [outcome] = self._exchange(pattern, [request], 1)
+        return self._conclude(operation, request, outcome)
+
+    def _conclude(self, operation: str, request: "_Request", outcome: "_Outcome") -> Any:
+        """The answer to a request whose first attempt has ended so; there may be more attempts."""
         context: dict[str, Any] = {}  # of this call, for botocore's handlers
         for attempt in count(1):
-            outcome = _exchange(
-                pattern, body, f"amz-sdk-request: attempt={attempt}; max={max_attempts}\r\n{invocation}"
-            )
             if outcome.succeeded:
                 self._give_quota_back(operation, outcome, context)
                 return outcome.parsed
@@ -163,7 +182,17 @@ class LeanClient:
             if delay is None:
                 raise self._error(operation, outcome, context)
             time.sleep(delay)
+            [outcome] = self._exchange(self._patterns[operation], [request], attempt + 1)
         raise AssertionError("count() does not end")
+
+    def _exchange(self, pattern: _Pattern, requests: "Sequence[_Request]", attempt: int) -> "list[_Outcome]":
+        """Make one attempt of each. Raises `BotoCoreError` if there are no credentials to be had."""
+        auth = pattern.signer.get_auth_instance(pattern.signing_name, pattern.region, "v4")
+        if auth.credentials is None:
+            raise NoCredentialsError
+        attempts = f"amz-sdk-request: attempt={attempt}; max={self._config.retries['total_max_attempts']}"
+        signed = [_signed(pattern, auth.credentials, request, attempts) for request in requests]
+        return [_outcome(answer) for answer in pattern.endpoint.exchange_all(signed)]
 
     def _retry_delay(self, operation: str, outcome: "_Outcome", attempt: int, context: dict[str, Any]) -> float | None:
         """Seconds until the next attempt; None says that there is none. The boto3 client's retry handler decides."""
@@ -226,18 +255,39 @@ class _Outcome(NamedTuple):
         return self.answer is not None and self.answer.status_code < 300
 
 
-def _exchange(pattern: _Pattern, body: bytes, more_headers: str) -> _Outcome:
-    """Make one attempt. Raises `BotoCoreError` if there are no credentials to be had."""
-    auth = pattern.signer.get_auth_instance(pattern.signing_name, pattern.region, "v4")
-    if auth.credentials is None:
-        raise NoCredentialsError
-    own = _own_headers(pattern, auth.credentials, body)
-    head = f"{pattern.head}\r\n{own}\r\n{more_headers}\r\nContent-Length: {len(body)}\r\n\r\n"
+class _Request(NamedTuple):
+    """A call's body, and the id that all attempts of it have."""
+
+    body: bytes
+    invocation_id: UUID
+
+
+def _request(parameters: dict[str, Any]) -> _Request:
+    return _Request(_json.encode(parameters).encode(), UUID(int=getrandbits(128), version=4))
+
+
+def _signed(pattern: _Pattern, credentials: "ReadOnlyCredentials", request: _Request, attempts: str) -> bytes:
+    """The bytes of one attempt."""
+    own = _own_headers(pattern, credentials, request.body)
+    invocation = f"amz-sdk-invocation-id: {request.invocation_id}"
+    head = f"{pattern.head}\r\n{own}\r\n{attempts}\r\n{invocation}\r\nContent-Length: {len(request.body)}\r\n\r\n"
+    return head.encode() + request.body
+
+
+def _outcome(answer: Answer | BotoCoreError) -> _Outcome:
+    if isinstance(answer, BotoCoreError):
+        return _Outcome(None, {}, answer)
     try:
-        answer = pattern.endpoint.exchange(head.encode() + body)
         return _Outcome(answer, _parse(answer), None)
-    except (NoConnection, HTTPClientError) as error:
+    except HTTPClientError as error:
         return _Outcome(None, {}, error)
+
+
+def _or_error(call: Callable[..., Any], *arguments: Any) -> Any | BotoCoreError | ClientError:
+    try:
+        return call(*arguments)
+    except (BotoCoreError, ClientError) as error:
+        return error
 
 
 def _parse(answer: Answer) -> dict[str, Any]:

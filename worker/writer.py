@@ -1,6 +1,6 @@
 """Writing: a batch becomes one transaction, and each of its messages one outcome.
 
-The way of a batch: parse, insert the users, insert the activities, commit, say what became of each. Where the database
+The steps: insert the users, insert the activities, commit, say what became of each. Where the database
 refuses the whole, the batch is halved until the message that it refuses is alone; the others commit.
 """
 
@@ -18,8 +18,7 @@ from db.users import NewUser, UsersInserted, insert_users
 from worker.acknowledger import Acknowledger, FailureReason
 from worker.backoff import exponential, retry_delay
 from worker.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
-from worker.in_flight import Delivery, InFlight
-from worker.inbox import Inbox
+from worker.in_flight import Delivery
 from worker.instrumentation import NO_INSTRUMENTATION, Committed, Instrumentation
 from worker.outage import DatabaseGate
 from worker.waiting import Waiting
@@ -38,7 +37,7 @@ log = structlog.get_logger()
 
 
 class Writer:
-    """Takes batches from the inbox until it is closed; `run` is a writer's thread, of which there may be several.
+    """Safe to use from any thread, of which as many may write at once as the database has connections.
 
     `statement_timeout` is the database's, in seconds.
     """
@@ -47,8 +46,6 @@ class Writer:
         self,
         database: Database,
         gate: DatabaseGate,
-        inbox: Inbox,
-        in_flight: InFlight,
         acknowledger: Acknowledger,
         max_attempts: int,
         *,
@@ -57,36 +54,13 @@ class Writer:
     ) -> None:
         self._database = database
         self._gate = gate
-        self._inbox = inbox
-        self._in_flight = in_flight
         self._acknowledger = acknowledger
         self._max_attempts = max_attempts
         self._waiting = Waiting()
         self._transaction_limit = ACQUIRE_TIMEOUT + STATEMENTS * statement_timeout
         self._instrumentation = instrumentation
 
-    def run(self) -> None:
-        """Write batches until the inbox is closed."""
-        while batch := self._inbox.take():
-            self._instrumentation.busy(self._transaction_limit)
-            self._write_batch(batch)
-            self._instrumentation.idle()
-
-    def _write_batch(self, batch: Sequence[Delivery]) -> None:
-        held = self._still_held(batch)
-        if not self._gate.is_open:
-            self._acknowledger.release(held)
-            return
-        self._write(self._parse(held))
-
-    def _still_held(self, batch: Sequence[Delivery]) -> list[Delivery]:
-        now = time.monotonic()
-        lost = [delivery for delivery in batch if delivery.lease_lost or delivery.lease_until < now]
-        for delivery in lost:
-            self._in_flight.forget(delivery)
-        return [delivery for delivery in batch if delivery not in lost] if lost else list(batch)
-
-    def _parse(self, batch: Sequence[Delivery]) -> list[Delivery]:
+    def parse(self, batch: Sequence[Delivery]) -> list[Delivery]:
         """Those that are events; the others are dead."""
         events = []
         for delivery in batch:
@@ -99,10 +73,10 @@ class Writer:
                 events.append(delivery)
         return events
 
-    def _write(self, batch: Sequence[Delivery]) -> None:
-        """Give each an outcome."""
+    def write(self, batch: Sequence[Delivery]) -> list[Delivery]:
+        """Give each an outcome. Returns those that are committed, which are to be deleted; the others are settled."""
         if not batch:
-            return
+            return []
         delays = exponential(FIRST_CONFLICT_DELAY, LONGEST_CONFLICT_DELAY)
         for attempt in count(1):
             began = time.monotonic()
@@ -112,13 +86,14 @@ class Writer:
                 if (error.sqlstate or "").startswith(_CONFLICT) and attempt <= CONFLICT_RETRIES:
                     time.sleep(next(delays))
                     continue
-                if self._not_written(batch, error, began):
-                    return
+                committed = self._not_written(batch, error, began)
+                if committed is not None:
+                    return committed
                 time.sleep(STALE_DELAY)
             else:
                 self._gate.committed()
-                self._settle(batch, *written, began)
-                return
+                return self._settle(batch, *written, began)
+        raise AssertionError("count() does not end")
 
     def _transaction(self, batch: Sequence[Delivery]) -> tuple[UsersInserted, ActivitiesInserted]:
         self._instrumentation.busy(self._transaction_limit)
@@ -130,22 +105,22 @@ class Writer:
                 insert_activities(connection, activities) if activities else ActivitiesInserted(),
             )
 
-    def _not_written(self, batch: Sequence[Delivery], error: psycopg.Error, began: float) -> bool:
-        """Say what becomes of a batch that was rolled back; False says that it should be tried again."""
+    def _not_written(self, batch: Sequence[Delivery], error: psycopg.Error, began: float) -> list[Delivery] | None:
+        """Say what becomes of a batch that was rolled back, and return what of it was committed after all; None says
+        that it should be tried again."""
         fault, error = self._fault(error)
         if fault is Fault.DATABASE:
             if not self._gate.shut(error, began=began):
-                return False
+                return None
             self._acknowledger.release(batch)
         elif len(batch) > 1:
             middle = len(batch) // 2
-            self._write(batch[:middle])
-            self._write(batch[middle:])
+            return self.write(batch[:middle]) + self.write(batch[middle:])
         elif fault is Fault.MESSAGE:
             self._acknowledger.dead(batch[0], "rejected_by_database", describe(error))
         else:
             self._later(batch[0], "attempts_exhausted", describe(error))
-        return True
+        return []
 
     def _fault(self, error: psycopg.Error) -> tuple[Fault, psycopg.Error]:
         """Whose fault it is; a statement that took too long is the database's if the probe has its difficulties too."""
@@ -158,11 +133,10 @@ class Writer:
 
     def _settle(
         self, batch: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted, began: float
-    ) -> None:
-        """The transaction is committed: give each message its outcome."""
+    ) -> list[Delivery]:
+        """The transaction is committed: find out what that means for each message."""
         ended = time.monotonic()
         committed = [delivery for delivery in batch if not self._put_off(delivery, users, activities)]
-        self._acknowledger.done(committed)
         if users.handles_reassigned:
             for delivery in committed:
                 _log_reassigned(delivery, users)
@@ -171,6 +145,7 @@ class Writer:
         if committed:
             self._instrumentation.committed(Committed(committed, users, activities, began, ended))
         self._report(committed, users, activities)
+        return committed
 
     def _put_off(self, delivery: Delivery, users: UsersInserted, activities: ActivitiesInserted) -> bool:
         """Whether it was not written after all."""

@@ -19,7 +19,6 @@ import worker.writer
 from db.pool import Connection, Database
 from worker.__main__ import main
 from worker.acknowledger import Acknowledger
-from worker.inbox import Inbox
 from worker.sqs import Queue
 
 Calls = Callable[..., bool]
@@ -67,15 +66,15 @@ def _after_half(name: str, applies: Calls = lambda *_: True) -> None:
 
 
 def _after_receive() -> None:
-    original = Queue.receive
+    original = Queue.receive_together
 
-    def wrapped(queue: Queue, **kwargs: Any) -> Any:
-        received = original(queue, **kwargs)
+    def wrapped(queue: Queue, calls: int, **kwargs: Any) -> Any:
+        received = original(queue, calls, **kwargs)
         if received:
             _crash()
         return received
 
-    setattr(Queue, "receive", wrapped)  # noqa: B010 (mypy would not have a method assigned to)
+    setattr(Queue, "receive_together", wrapped)  # noqa: B010 (mypy would not have a method assigned to)
 
 
 def _after_commit() -> None:
@@ -104,8 +103,8 @@ BOUNDARIES: dict[str, Callable[[], None]] = {
     "after_insert_of_activities_before_commit": lambda: _after(worker.writer, "insert_activities"),
     "after_insert_of_replies_before_they_are_counted": lambda: _before(db.activities, "_count_replies"),
     "after_commit_before_any_delete": _after_commit,
-    "after_half_of_the_deletes": lambda: _after_half("delete"),
-    "after_the_deletes": lambda: _after(Queue, "delete"),
+    "after_half_of_the_deletes": lambda: _after_half("delete_together"),
+    "after_the_deletes": lambda: _after(Queue, "delete_together"),
     "after_half_of_the_dead_letters": lambda: _after_half("send", _to("DLQ_URL")),
     "after_dead_letter_before_its_delete": lambda: _after(Queue, "send", _to("DLQ_URL")),
     "after_renewal_before_its_delete": lambda: _after(Queue, "send", _to("QUEUE_URL")),
@@ -113,7 +112,7 @@ BOUNDARIES: dict[str, Callable[[], None]] = {
     "after_lease_was_extended": lambda: _after(Queue, "change_visibility", _in_thread("leases")),
     "after_release": lambda: _after(Queue, "change_visibility", _in_thread("release")),
     "after_half_of_the_releases": lambda: _after_half("change_visibility", _in_thread("release")),
-    "stopping_before_anything_is_released": lambda: _before(Inbox, "close"),
+    "stopping_before_anything_is_released": lambda: _before(Acknowledger, "release"),
     "stopping_before_the_last_calls": lambda: _before(Acknowledger, "close"),
     "stopping_after_the_last_calls": lambda: _after(Acknowledger, "close"),
     # Of the operators' commands:

@@ -9,7 +9,9 @@ import pytest
 
 from tests.faults.model import Model
 from tests.support.events import activity, sign_up
+from tests.support.fault_proxy import FaultProxy
 from tests.support.sqs import Queues
+from tests.support.two_batches import hold_two_batches
 from tests.support.wait import wait_until
 from tests.support.worker_process import WorkerProcess
 from tests.worker.conftest import StartWorker
@@ -42,6 +44,10 @@ def model() -> Model:
 
 def send(queues: Queues, model: Model) -> None:
     """Everything, and some of it twice."""
+    queues.send(*everything(model))
+
+
+def everything(model: Model) -> list[str]:
     users = [
         sign_up(name, handle=event.handle, display_name=event.display_name)
         for name, [event] in ((name, list(events)) for name, events in model.users.items())
@@ -50,7 +56,7 @@ def send(queues: Queues, model: Model) -> None:
         activity(post.author, post.message, id=str(key), reply_to=str(post.reply_to) if post.reply_to else None)
         for key, post in model.activities.items()
     ]
-    queues.send(*users, *sorted(model.broken), *posts, *users[:3], *posts[3:6])
+    return [*users, *sorted(model.broken), *posts, *users[:3], *posts[3:6]]
 
 
 def crash(worker: WorkerProcess) -> None:
@@ -91,7 +97,7 @@ def test_killed_while_it_writes(
 ) -> None:
     send(queues, model)
 
-    crash(start_worker("worker", module=CRASHING, wait=False, CRASH_AT=boundary, MAX_LINGER_MS="1000"))
+    crash(start_worker("worker", module=CRASHING, wait=False, CRASH_AT=boundary))
 
     assert_nothing_lost(queues, database_url, model, start_worker)
 
@@ -137,21 +143,22 @@ def test_killed_after_a_lease_was_extended(
 )
 def test_killed_while_it_stops(
     queues: Queues,
+    sqs: FaultProxy,
     database_url: str,
     start_worker: StartWorker,
     model: Model,
     boundary: str,
     settings: dict[str, str],
 ) -> None:
-    worker = start_worker(
-        "worker", module=CRASHING, CRASH_AT=boundary, BATCH_SIZE="5", WRITERS="1", LOCK_TIMEOUT_MS="20000", **settings
-    )
+    own = {"CRASH_AT": boundary, "WRITERS": "1", "LOCK_TIMEOUT_MS": "20000", **settings}
+    worker = start_worker("worker", module=CRASHING, endpoint_url=sqs.endpoint_url, **own)
     worker.wait_for("opened")
+    bodies = everything(model)
     with psycopg.connect(database_url) as blocker:
-        # The writer waits for this transaction, so that much is received and not begun when the signal comes.
+        # Who writes waits for this transaction.
         blocker.execute("LOCK TABLE users IN SHARE MODE")
-        send(queues, model)
-        wait_until(lambda: queues.counts()[1] >= 20, 20, "not enough was received")
+        hold_two_batches(worker, queues, sqs, bodies[:9])
+        queues.send(*bodies[9:])
         worker.terminate()
         worker.wait_for("stopping")
     crash(worker)

@@ -22,4 +22,4 @@ def received(message_id: str | None = None, body: str = "{}", *, receipt_handle:
 
 def delivery() -> Delivery:
     """One that has just been received."""
-    return Delivery(received(), lease_until=float("inf"))
+    return Delivery(received(), received_at=0.0)

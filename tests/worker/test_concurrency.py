@@ -1,65 +1,47 @@
-"""How many calls are made at once: as many as do not get into each other's way."""
+"""How many threads are at work at once: as many as it takes for one to compute while the others wait."""
 
 import pytest
 
-from worker.concurrency import SAMPLES, Concurrency
+from worker.concurrency import Concurrency
 
-CALLS = 1000
+COMPUTED = 0.005  # seconds, of a batch of a hundred
 
 
-def settled(concurrency: Concurrency, *, lone: float, at_once: float) -> list[int]:
-    """The limits after each of many calls, to a place that serves `at_once` of them in `lone` seconds, and lets the
-    others wait."""
+def settled(concurrency: Concurrency, *, waits: float) -> list[int]:
+    """The limits after each of many batches, which wait so long for queue and database, and for each other."""
     limits = []
-    for _ in range(CALLS):
-        concurrency.took(lone * max(1.0, concurrency.limit / at_once))
+    now = 0.0
+    for number in range(200):
+        began = now
+        now += waits + COMPUTED * (concurrency.limit if number % 3 else 1)
+        concurrency.took(began, now, COMPUTED)
         limits.append(concurrency.limit)
-    return limits[CALLS // 2 :]
+    return limits[100:]
 
 
-def test_one_call_at_once_is_the_beginning() -> None:
+def test_one_thread_is_the_beginning() -> None:
     assert Concurrency(32).limit == 1
 
 
-def test_where_only_the_network_takes_time_there_are_as_many_as_may_be() -> None:
-    assert set(settled(Concurrency(32), lone=0.02, at_once=1000)) == {32}
+@pytest.mark.parametrize(("waits", "threads"), [(0.0, 1), (0.005, 2), (0.045, 10), (0.5, 32)])
+def test_the_more_a_batch_waits_the_more_threads_there_are(waits: float, threads: int) -> None:
+    assert set(settled(Concurrency(32, memory=float("inf")), waits=waits)) == {threads}
 
 
-@pytest.mark.parametrize("at_once", [1, 3, 10])
-def test_where_calls_wait_for_each_other_there_are_as_many_as_are_served(at_once: int) -> None:
-    limits = settled(Concurrency(32), lone=0.001, at_once=at_once)
-
-    assert min(limits) >= at_once / 2
-    assert max(limits) <= at_once * 3
-
-
-def test_a_slow_call_among_others_changes_nothing() -> None:
-    concurrency = Concurrency(32)
-    settled(concurrency, lone=0.02, at_once=1000)
-
-    for number in range(CALLS):
-        concurrency.took(3.0 if number % 10 == 0 else 0.02)
-
-    assert concurrency.limit == 32
+def test_a_slow_batch_among_others_changes_nothing() -> None:
+    concurrency = Concurrency(32, memory=float("inf"))
+    concurrency.took(0.0, 0.05, COMPUTED)
+    for number in range(100):
+        slow = number % 10 == 9
+        concurrency.took(number, number + (3.0 if slow else 0.05), 0.1 if slow else COMPUTED)
+        assert concurrency.limit == 10
 
 
-def test_it_says_when_the_limit_changes() -> None:
-    concurrency = Concurrency(2)
+def test_a_lone_batch_is_measured_anew_after_a_while() -> None:
+    concurrency = Concurrency(32, memory=0.01)
 
-    changes = [concurrency.took(0.02) for _ in range(100)]
-
-    assert changes.index(True) == SAMPLES  # one that began before, and as many as it takes
-    assert changes.count(True) == 1
-    assert concurrency.limit == 2
+    assert set(settled(concurrency, waits=0.05)) == {1}
 
 
-def test_a_lone_call_is_measured_anew_after_a_while() -> None:
-    concurrency = Concurrency(32, memory=0.0)
-
-    limits = settled(concurrency, lone=0.02, at_once=1000)
-
-    assert set(limits) == {1}
-
-
-def test_more_than_may_be_are_never_made() -> None:
-    assert set(settled(Concurrency(1), lone=0.02, at_once=1000)) == {1}
+def test_more_than_may_be_are_never_at_work() -> None:
+    assert set(settled(Concurrency(1), waits=0.05)) == {1}

@@ -57,7 +57,7 @@ def test_a_batch_with_one_bad_message_of_each_kind(
         queues.send(body)
         queues.send(sign_up(name))
 
-    drain(MAX_LINGER_MS="2000")
+    drain()
 
     assert names(database_url) == good
     letters = {letter.body: letter.attributes for letter in queues.dead_letters()}
@@ -94,7 +94,7 @@ def test_a_row_that_the_database_refuses_is_found_in_its_batch(
     good = {f"user{n}" for n in range(60)}
     queues.send(*map(sign_up, good), sign_up("mallory"), *(sign_up(f"more{n}") for n in range(30)))
 
-    drain(MAX_LINGER_MS="2000")
+    drain()
 
     assert names(database_url) == good | {f"more{n}" for n in range(30)}
     [letter] = queues.dead_letters()

@@ -75,7 +75,7 @@ def test_a_worker_that_hangs_in_a_dead_connection_is_stuck(
 
         said = health(worker)
         assert said.returncode == 1
-        assert said.stdout.startswith("stuck: writer-")
+        assert said.stdout.startswith("stuck: consumer-")
 
         network.cut()
         network.thaw()

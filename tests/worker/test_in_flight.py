@@ -1,3 +1,4 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.worker.messages import received
@@ -19,41 +20,48 @@ def test_what_is_admitted_is_held_until_it_is_forgotten() -> None:
     first, second = held.admit([received(), received()], received_at=0.0)
     assert len(held) == 2
 
-    held.forget(first)
-    held.forget(second)
+    held.forget([first])
+    held.forget([second])
 
     assert len(held) == 0
 
 
 def test_the_lease_counts_from_when_the_message_was_asked_for() -> None:
-    (delivery,) = in_flight(visibility_timeout=30).admit([received()], received_at=100.0)
+    held = in_flight(visibility_timeout=30)
+    (delivery,) = held.admit([received()], received_at=100.0)
 
-    assert delivery.lease_until == 130.0
+    assert held.lease_until(delivery) == 130.0
 
 
 def test_a_message_that_comes_again_stays_one_delivery_with_the_newer_receipt_handle() -> None:
     held = in_flight(visibility_timeout=30)
-    (delivery,) = held.admit([received("m", receipt_handle="older")], received_at=100.0)
-    delivery.lease_lost = True
+    now = time.monotonic()
+    older = received("m", receipt_handle="older")
+    (delivery,) = held.admit([older], received_at=now)
+    held.lost(older)
 
-    again = held.admit([received("m", receipt_handle="newer"), received("other")], received_at=200.0)
+    again = held.admit([received("m", receipt_handle="newer"), received("other")], received_at=now + 100.0)
 
     assert [d.message.message_id for d in again] == ["other"]
-    assert (delivery.message.receipt_handle, delivery.lease_until, delivery.lease_lost) == ("newer", 230.0, False)
+    assert delivery.message is older, "a delivery belongs to its thread"
+    assert held.receipt_handles([delivery]) == ["newer"]
+    assert held.still_ours([delivery]) == [delivery]
+    assert delivery.message.receipt_handle == "newer"
+    assert held.lease_until(delivery) == now + 130.0
     assert len(held) == 2
 
 
 def test_a_message_that_was_forgotten_is_a_new_delivery_when_it_comes_again() -> None:
     held = in_flight()
     (first,) = held.admit([received("m")], received_at=0.0)
-    held.forget(first)
+    held.forget([first])
 
     (second,) = held.admit([received("m")], received_at=0.0)
-    held.forget(first)  # a second time: it is no longer ours
+    held.forget([first])  # a second time: it is no longer ours
 
     assert second is not first
     assert len(held) == 1
-    assert not held.all_written
+    assert held.lease_until(first) == float("-inf")
 
 
 def test_there_is_no_room_while_as_many_are_held_as_may_be() -> None:
@@ -61,12 +69,12 @@ def test_there_is_no_room_while_as_many_are_held_as_may_be() -> None:
     assert held.wait_for_room(0)
     first, _ = held.admit([received(), received()], received_at=0.0)
     assert not held.wait_for_room(0)
+    assert held.reserve(5, 0).calls == 0
 
-    held.written(first)
-    assert not held.wait_for_room(0)  # it is still held
+    held.forget([first])
 
-    held.forget(first)
     assert held.wait_for_room(0)
+    assert held.reserve(5, 0).calls == 1
 
 
 def test_there_is_no_room_while_what_is_held_is_too_large() -> None:
@@ -74,54 +82,104 @@ def test_there_is_no_room_while_what_is_held_is_too_large() -> None:
     half = "x" * (MAX_BYTES // 2)
     first, second = held.admit([received(body=half), received(body=half)], received_at=0.0)
     assert not held.wait_for_room(0)
+    assert held.reserve(1, 0).calls == 0
 
-    held.forget(first)
-    held.forget(first)
+    held.forget([first])
+    held.forget([first])
     assert held.wait_for_room(0)
-    held.forget(second)
 
-    held.admit([received(body=half)], received_at=0.0)
-    assert held.wait_for_room(0)  # forgetting twice has not been counted twice
+    held.forget([second])
+    assert len(held) == 0
 
 
-def test_whoever_waits_for_room_is_woken_when_there_is_some() -> None:
+def test_receives_at_the_same_time_have_room_for_all_that_they_may_bring() -> None:
+    held = in_flight(max_messages=100)
+    first = held.reserve(7, 0)
+    second = held.reserve(7, 0)
+    assert (first.calls, second.calls) == (7, 3)
+    assert held.reserve(1, 0).calls == 0
+    assert not held.wait_for_room(0)
+
+    held.release(second)
+
+    assert held.reserve(7, 0).calls == 3
+
+
+def test_receives_of_large_messages_are_few() -> None:
+    held = in_flight(max_messages=1000)
+    large = MAX_BYTES // 35
+
+    assert held.reserve(10, large).calls == 3  # of ten messages each
+    assert held.reserve(10, large).calls == 1  # for what is left
+
+
+def test_who_waits_for_room_is_woken_when_there_is_some() -> None:
     held = in_flight(max_messages=1)
     (delivery,) = held.admit([received()], received_at=0.0)
     with ThreadPoolExecutor() as executor:
         waiting = executor.submit(held.wait_for_room, 30)
-        held.forget(delivery)
+        held.forget([delivery])
         assert waiting.result()
 
 
-def test_all_is_written_when_each_outcome_is_known() -> None:
-    held = in_flight()
-    first, second = held.admit([received(), received()], received_at=0.0)
-    held.written(first)
-    held.written(first)
-    assert not held.all_written
-    assert not held.wait_until_all_written(0)
-
+def test_who_waits_for_room_is_woken_when_a_receive_brought_nothing() -> None:
+    held = in_flight(max_messages=10)
+    room = held.reserve(1, 0)
     with ThreadPoolExecutor() as executor:
-        waiting = executor.submit(held.wait_until_all_written, 30)
-        held.forget(second)  # with whatever outcome
+        waiting = executor.submit(held.wait_for_room, 30)
+        held.release(room)
         assert waiting.result()
-
-    assert held.all_written
-    assert len(held) == 1
 
 
 def test_leases_that_end_are_found_and_those_that_are_lost_are_not() -> None:
     held = in_flight(visibility_timeout=30)
-    early, lost = held.admit([received(), received()], received_at=0.0)
+    early, lost = received(), received()
+    held.admit([early, lost], received_at=0.0)
     held.admit([received()], received_at=100.0)
-    lost.lease_lost = True
+    held.lost(lost)
 
-    assert held.with_lease_until(30.0) == []
-    assert held.with_lease_until(31.0) == [early]
+    assert held.ending_before(30.0) == []
+    assert held.ending_before(31.0) == [early]
+
+
+def test_a_lease_that_was_extended_ends_later() -> None:
+    held = in_flight(visibility_timeout=30)
+    message = received()
+    (delivery,) = held.admit([message], received_at=0.0)
+
+    held.extended([message], until=200.0)
+
+    assert held.lease_until(delivery) == 200.0
+    assert held.ending_before(199.0) == []
+
+
+def test_what_was_lost_or_has_run_out_is_ours_no_longer() -> None:
+    held = in_flight(visibility_timeout=30)
+    now = time.monotonic()
+    lost, fine = received(), received()
+    deliveries = held.admit([lost, fine], received_at=now)
+    deliveries += held.admit([received()], received_at=now - 31.0)
+    assert held.lost(lost) is deliveries[0]
+
+    assert held.still_ours(deliveries) == [deliveries[1]]
+
+    assert len(held) == 1
+
+
+def test_news_of_an_older_receipt_handle_says_nothing_of_the_newer_one() -> None:
+    held = in_flight(visibility_timeout=30)
+    older = received("m", receipt_handle="older")
+    (delivery,) = held.admit([older], received_at=0.0)
+    held.admit([received("m", receipt_handle="newer")], received_at=100.0)
+
+    held.extended([older], until=500.0)
+
+    assert held.lost(older) is None
+    assert held.lease_until(delivery) == 130.0
 
 
 def test_what_is_logged_of_a_delivery_is_nothing_personal() -> None:
-    delivery = Delivery(received("m", SIGN_UP), lease_until=0.0)
+    delivery = Delivery(received("m", SIGN_UP), received_at=0.0)
     assert delivery.describe() == {"event_id": None, "event_type": None, "message_id": "m", "receive_count": 1}
 
     delivery.event = parse_event(SIGN_UP)

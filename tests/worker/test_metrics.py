@@ -91,7 +91,7 @@ def assert_metrics(worker: WorkerProcess, expected: dict[str, float]) -> None:
 
 def test_each_outcome_is_counted(queues: Queues, start_worker: StartWorker) -> None:
     queues.send(sign_up("ada"), sign_up("bob"), activity("ada"), activity("nobody"), "{broken")
-    worker = start_worker(MAX_LINGER_MS="500", **ADMIN)
+    worker = start_worker(**ADMIN)
     assert_metrics(worker, {f"signup_sync_committed_messages_total{{{SIGN_UP}}}": 2})
     queues.send(sign_up("ada"))
 
@@ -274,7 +274,7 @@ def test_a_histogram_without_values_has_no_quantiles() -> None:
 
 
 def delivery(name: str, time: datetime) -> Delivery:
-    result = Delivery(Received(name, "receipt", "{}", 1, {}), lease_until=0)
+    result = Delivery(Received(name, "receipt", "{}", 1, {}), received_at=0.0)
     result.event = UserSignedUp.new(cognito_user_id=name, handle=name, display_name=name, source="/tests", time=time)
     return result
 

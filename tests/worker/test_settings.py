@@ -31,8 +31,8 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     settings = WorkerSettings.from_environment(ENVIRONMENT)
 
     assert (settings.max_attempts, settings.visibility_timeout_seconds) == (None, None)  # the queue's own
-    assert (settings.receive_wait_seconds, settings.receivers, settings.writers) == (20, 32, 2)
-    assert (settings.batch_size, settings.max_linger_ms, settings.max_in_flight) == (100, 50, 1000)
+    assert (settings.receive_wait_seconds, settings.threads, settings.writers) == (4, 32, 2)
+    assert (settings.batch_size, settings.max_in_flight) == (100, 1000)
     assert (settings.statement_timeout_ms, settings.lock_timeout_ms) == (10_000, 5000)
     assert (settings.log_level, settings.log_format) == ("info", "auto")
 
@@ -99,10 +99,9 @@ def test_what_libpq_cannot_read_is_refused_without_being_repeated(url: str) -> N
         ("MAX_ATTEMPTS", 1, 1000),
         ("VISIBILITY_TIMEOUT_SECONDS", 1, 43_200),
         ("RECEIVE_WAIT_SECONDS", 1, 20),
-        ("RECEIVERS", 1, 64),
+        ("THREADS", 1, 64),
         ("WRITERS", 1, 32),
         ("BATCH_SIZE", 1, 1000),
-        ("MAX_LINGER_MS", 0, 10_000),
         ("MAX_IN_FLIGHT", 10, 100_000),
     ],
 )

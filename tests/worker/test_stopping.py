@@ -9,7 +9,9 @@ import psycopg
 import pytest
 
 from tests.support.events import activity, sign_up
+from tests.support.fault_proxy import FaultProxy
 from tests.support.sqs import Queues, SqsServer, create_queues
+from tests.support.two_batches import hold_two_batches
 from tests.support.wait import wait_until
 from tests.worker.conftest import StartWorker
 from tests.worker.tables import activities, names
@@ -19,27 +21,24 @@ STOP_LIMIT = 25  # seconds that the worker promises
 
 @pytest.mark.parametrize("signal", ["terminate", "interrupt"])
 def test_what_was_not_begun_is_visible_again_at_once(
-    queues: Queues, database_url: str, start_worker: StartWorker, signal: str
+    queues: Queues, proxy: FaultProxy, database_url: str, start_worker: StartWorker, signal: str
 ) -> None:
-    expected = {f"user{n}" for n in range(200)}
-    worker = start_worker(BATCH_SIZE="10", WRITERS="1")
+    expected = [f"user{n}" for n in range(11)]
+    worker = start_worker(endpoint_url=proxy.endpoint_url, WRITERS="1")
     worker.wait_for("opened")
     with psycopg.connect(database_url) as blocker:
-        # Writers wait for this transaction, so that much is received and little is written when the signal comes.
+        # Who writes waits for this transaction.
         blocker.execute("LOCK TABLE users IN SHARE MODE")
-        queues.send(*map(sign_up, sorted(expected)))
-        wait_until(lambda: queues.counts()[1] >= 50, 20, "not enough was received")
+        hold_two_batches(worker, queues, proxy, list(map(sign_up, expected)))
         getattr(worker, signal)()
         worker.wait_for("stopping")
         blocker.rollback()
 
         assert worker.wait(STOP_LIMIT) == 0
 
-    visible, in_flight, delayed = queues.counts()
     assert worker.wait_for("stopped")["clean"] is True
-    assert (in_flight, delayed) == (0, 0)
-    assert visible + len(names(database_url)) == len(expected)
-    assert visible > 0
+    assert queues.counts() == (10, 0, 0)
+    assert names(database_url) == {"user0"}
 
 
 def test_a_stop_during_an_outage_returns_everything(

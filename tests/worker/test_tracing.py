@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -52,7 +53,7 @@ def tracing(exported: InMemorySpanExporter) -> Iterator[Tracing]:
 
 def delivery(name: str, traceparent: object) -> Delivery:
     body = json.dumps({**json.loads(sign_up(name)), "traceparent": traceparent})
-    result = Delivery(Received(f"message-of-{name}", "receipt", body, 1, {}), lease_until=0)
+    result = Delivery(Received(f"message-of-{name}", "receipt", body, 1, {}), received_at=time.monotonic())
     result.event = parse_event(body)
     return result
 
@@ -126,7 +127,9 @@ def test_a_message_that_failed_has_a_failed_span(
 
 
 def test_a_message_that_is_no_event_has_no_span(tracing: Tracing, exported: InMemorySpanExporter) -> None:
-    tracing.dead_lettered(Delivery(Received("id", "receipt", "{broken", 1, {}), lease_until=0), "invalid_event")
+    tracing.dead_lettered(
+        Delivery(Received("id", "receipt", "{broken", 1, {}), received_at=time.monotonic()), "invalid_event"
+    )
 
     assert exported.get_finished_spans() == ()
 

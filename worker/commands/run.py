@@ -38,7 +38,7 @@ def worker(processes: int | None, until_empty: bool, supervised: bool) -> None:
       signup-sync worker
       signup-sync worker --once
       signup-sync worker --processes 2
-      LOG_LEVEL=debug MAX_LINGER_MS=20 signup-sync worker
+      LOG_LEVEL=debug BATCH_SIZE=500 signup-sync worker
     """
     settings = WorkerSettings.from_environment()
     logs.configure(settings.log_level, settings.log_format)
