@@ -22,6 +22,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+from botocore.exceptions import ConnectionError as NoConnection
 from botocore.httpsession import create_urllib3_context
 from urllib3.util import wait_for_read
 
@@ -75,7 +76,7 @@ class HttpConnections:
         sent: list[_Connection | BotoCoreError] = []
         for request in requests:
             # Where one connection could not be made, the next ones are not waited for.
-            unreachable = sent and isinstance(sent[-1], BotoCoreError)
+            unreachable = sent and isinstance(sent[-1], NoConnection)
             sent.append(sent[-1] if unreachable else self._send(request))
         answers: list[Answer | BotoCoreError] = []
         for connection in sent:

@@ -142,3 +142,10 @@ def test_an_empty_queue_costs_one_call_a_long_poll(
 
     assert sqs.calls["ReceiveMessage"] - before <= 3
     assert names(database_url) == set()
+
+
+def test_once_on_an_empty_queue_takes_one_receive(sqs: FaultProxy, start_worker: StartWorker) -> None:
+    worker = start_worker("--once", endpoint_url=sqs.endpoint_url, RECEIVE_WAIT_SECONDS="20")
+
+    assert worker.wait() == 0
+    assert sqs.calls["ReceiveMessage"] == 1

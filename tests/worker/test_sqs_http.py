@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 from typing import Any, NamedTuple, cast
 
 import boto3
@@ -470,6 +470,87 @@ def test_an_endpoint_that_is_down_is_said_to_be_and_found_again(proxy: FaultProx
         proxy.up()
 
         assert queue.receive(wait_seconds=0, visibility_timeout=30) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_receives_and_deletions_that_are_made_together_bring_and_delete_all(
+    proxy: FaultProxy, queues: Queues, kind: str
+) -> None:
+    with warm_queue(kind, proxy, queues) as queue:
+        bodies = {f"message {n}" for n in range(37)}
+        queues.send(*bodies)
+
+        messages = queue.receive_together(5, wait_seconds=0, visibility_timeout=30)
+
+        assert {message.body for message in messages} == bodies
+        assert queue.delete_together([message.receipt_handle for message in messages]) == []
+        assert sum(queues.counts()) == 0
+
+
+def test_calls_that_are_made_together_are_under_way_together(recorder: Recorder) -> None:
+    all_here = Barrier(4)
+    with client_of("lean", recorder.url) as client:
+        client.receive_message(QueueUrl=QUEUE_URL)  # the pattern for the others
+
+        def answer(_: Request) -> bytes:
+            all_here.wait(30)  # broken, if one waited for another's answer
+            return http_answer({"Messages": [{"MessageId": "m", "ReceiptHandle": "r", "Body": "b"}]})
+
+        recorder.answer = answer
+        messages = Queue(QUEUE_URL, client).receive_together(4, wait_seconds=0, visibility_timeout=30)
+
+    assert len(messages) == 4
+    assert len({request.headers["amz-sdk-invocation-id"] for request in recorder.requests}) == 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_calls_that_are_made_together_one_that_fails_leaves_the_others(
+    proxy: FaultProxy, queues: Queues, kind: str
+) -> None:
+    with warm_queue(kind, proxy, queues, **ATTEMPTS_1) as queue:
+        queues.send(*(f"message {n}" for n in range(30)))
+        proxy.fail("ReceiveMessage", times=1)
+        messages = queue.receive_together(3, wait_seconds=0, visibility_timeout=30)
+        assert len(messages) == 20
+
+        handles = [message.receipt_handle for message in messages]
+        proxy.drop_request("DeleteMessageBatch", times=1)
+        left = queue.delete_together(handles)
+
+        assert len(left) == 10
+        assert queue.delete_together([handles[index] for index in left]) == []
+        assert sum(queues.counts()) == 10
+
+
+def test_receives_that_all_fail_are_an_error(proxy: FaultProxy, queues: Queues) -> None:
+    with warm_queue("lean", proxy, queues, **ATTEMPTS_1) as queue:
+        proxy.fail("ReceiveMessage", status=403, code="AccessDeniedException")
+        with pytest.raises(SqsError) as caught:
+            queue.receive_together(3, wait_seconds=0, visibility_timeout=30)
+        assert caught.value.code == "AccessDeniedException"
+
+        proxy.clear()
+        assert queue.receive_together(3, wait_seconds=0, visibility_timeout=30) == []
+
+
+def test_calls_without_an_answer_are_given_up(proxy: FaultProxy, queues: Queues) -> None:
+    with warm_queue("lean", proxy, queues, read_timeout=1.0, **ATTEMPTS_1) as queue:
+        proxy.hang("ReceiveMessage")
+        with pytest.raises(SqsError) as caught:
+            queue.receive_together(10, wait_seconds=0, visibility_timeout=30)
+        proxy.clear()
+
+    assert caught.value.code == "ReadTimeoutError"
+
+
+def test_an_endpoint_that_is_down_is_not_tried_for_each_of_the_calls(proxy: FaultProxy, queues: Queues) -> None:
+    with warm_queue("lean", proxy, queues, **ATTEMPTS_1) as queue:
+        proxy.down()
+        with pytest.raises(SqsError) as caught:
+            queue.receive_together(5, wait_seconds=0, visibility_timeout=30)
+        assert caught.value.code in {"EndpointConnectionError", "ConnectionClosedError"}
+        proxy.up()
+        assert queue.receive_together(5, wait_seconds=0, visibility_timeout=30) == []
 
 
 def test_the_quota_for_retries_is_used_up_and_given_back(proxy: FaultProxy, queues: Queues) -> None:
