@@ -16,10 +16,11 @@ RUN /opt/build/bin/python -m pip install --no-cache-dir --require-hashes --only-
         --no-cache-dir --no-compile --require-hashes --only-binary :all: -r requirements/worker.txt
 COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
 COPY db db
+COPY signup_sync signup_sync
 COPY trigger_lambda trigger_lambda
 COPY worker worker
 # The installed packages are compiled here, because the root file system cannot be written to later.
-RUN /opt/build/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheel . \
+RUN /opt/build/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheel . ./signup_sync \
     && /opt/build/bin/python -m pip --python /opt/signup-sync/bin/python install \
         --no-cache-dir --no-compile --no-deps --no-index /wheel/*.whl \
     && /opt/signup-sync/bin/python -m compileall -q -j 0 /opt/signup-sync/lib

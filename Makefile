@@ -40,10 +40,11 @@ faults-long: $(VENV)/installed ## The same for long: 216 sequences, fuzzing, 100
 	$(BIN)/python -m pytest tests/faults -m 'not slow' --numprocesses 4 --dist worksteal $(ARGS)
 	$(BIN)/python -m pytest tests/faults -m slow -rP $(ARGS)
 
-check: $(VENV)/installed ## Check format, lint and types
+check: $(VENV)/installed ## Check format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 format: $(VENV)/installed ## Rewrite the code in the project's format
 	$(BIN)/ruff format .

@@ -12,8 +12,8 @@ from benchmarks.database import Database
 from benchmarks.messages import sign_ups
 from benchmarks.process_tree import PeakMemory, cpu_seconds
 from benchmarks.run import CheckFailed, Result
-from db.users import NewUser, insert_users
-from worker.events import UserSignedUp, parse_event
+from db.tables.users import NewUser, insert_users
+from signup_sync.events import UserSignedUp, parse_event
 
 BATCH = 100  # rows; the worker's default
 

@@ -22,17 +22,17 @@ from benchmarks.database import Database
 from benchmarks.messages import sign_ups
 from benchmarks.queue_server import QueueServer
 from benchmarks.run import measure
-from db.activities import ActivitiesInserted
-from db.users import UsersInserted
-from worker.events import parse_event
-from worker.in_flight import Delivery
-from worker.instrumentation import NO_INSTRUMENTATION, Committed, Instrumentation, Several
-from worker.liveness import Liveness
-from worker.measurements import Measurements
-from worker.metrics import Metrics
-from worker.readings import Readings
-from worker.sqs import Received
-from worker.tracing import Tracing
+from db.tables.activities import ActivitiesInserted
+from db.tables.users import UsersInserted
+from signup_sync.events import parse_event
+from worker.aws.sqs import Received
+from worker.delivery import Delivery
+from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Committed, Instrumentation, Several
+from worker.telemetry.liveness import Liveness
+from worker.telemetry.measurements import Measurements
+from worker.telemetry.metrics_snapshot import MetricsSnapshot
+from worker.telemetry.prometheus import Metrics
+from worker.telemetry.tracing import Tracing
 
 BATCH = 100  # messages in one transaction
 CALL = 10  # messages in one call to SQS
@@ -115,7 +115,7 @@ def scrape(rounds: int) -> list[float]:
     """Milliseconds of CPU that one answer to Prometheus takes."""
     measurements = Measurements()
     drain(measurements, deliveries(None))
-    metrics = Metrics(lambda: Readings("0", measurements.totals(), 0, False, 0.0, {}, {}))
+    metrics = Metrics(lambda: MetricsSnapshot("0", measurements.totals(), 0, False, 0.0, {}, {}))
     found = []
     for _ in range(rounds):
         began = time.process_time()

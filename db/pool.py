@@ -12,13 +12,11 @@ from contextlib import contextmanager
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
 from db.credentials import Conninfo
 from db.statements import statement
-
-Connection = psycopg.Connection[TupleRow]
+from signup_sync.postgres.statements import Connection
 
 ACQUIRE_TIMEOUT = 3.0  # seconds to wait for a connection before the database counts as away
 RESET_TIMEOUT = 15.0  # seconds in which a new pool has its first connection; a slow network takes some for each

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 POLLING_INTERVAL = 2  # seconds
-LONGEST_WAIT = 1800  # seconds
+MAX_WAIT = 1800  # seconds
 
 
 class TaskFailed(Exception):
@@ -37,10 +37,10 @@ def run(ecs: Any, values: Mapping[str, str], command: list[str]) -> None:
 
 
 def _wait_until_stopped(ecs: Any, cluster: str, task_arn: str) -> dict[str, Any]:
-    deadline = time.monotonic() + LONGEST_WAIT
+    deadline = time.monotonic() + MAX_WAIT
     while time.monotonic() < deadline:
         tasks = ecs.describe_tasks(cluster=cluster, tasks=[task_arn])["tasks"]
         if tasks and tasks[0]["lastStatus"] == "STOPPED":
             return dict(tasks[0])
         time.sleep(POLLING_INTERVAL)
-    raise TaskFailed(f"{task_arn} still runs after {LONGEST_WAIT // 60} minutes; stop it, and look at its log")
+    raise TaskFailed(f"{task_arn} still runs after {MAX_WAIT // 60} minutes; stop it, and look at its log")

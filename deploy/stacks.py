@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent / "stacks"
 
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 POLLING_INTERVAL = 3  # seconds
-LONGEST_WAIT = 3600  # seconds: a Multi-AZ database takes a quarter of an hour
+MAX_WAIT = 3600  # seconds: a Multi-AZ database takes a quarter of an hour
 
 # What a change set that changes nothing gives as its reason (CloudFormation has no code for it).
 _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
@@ -133,7 +133,7 @@ class Stack:
             return
         self._cloudformation.delete_stack(StackName=self.full_name)
         waiter = self._cloudformation.get_waiter("stack_delete_complete")
-        config = {"Delay": POLLING_INTERVAL, "MaxAttempts": LONGEST_WAIT // POLLING_INTERVAL}
+        config = {"Delay": POLLING_INTERVAL, "MaxAttempts": MAX_WAIT // POLLING_INTERVAL}
         try:
             waiter.wait(StackName=self.full_name, WaiterConfig=config)
         except WaiterError:
@@ -160,14 +160,14 @@ class Stack:
         return [_change(change["ResourceChange"]) for change in changes]
 
     def _wait(self, report: Callable[[str], None]) -> str:
-        deadline = time.monotonic() + LONGEST_WAIT
+        deadline = time.monotonic() + MAX_WAIT
         while time.monotonic() < deadline:
             status = self.status() or "gone"
             if not status.endswith("_IN_PROGRESS"):
                 return status
             report(status)
             time.sleep(POLLING_INTERVAL)
-        raise StackFailed(f"{self.name}: not ready after {LONGEST_WAIT // 60} minutes; CloudFormation goes on")
+        raise StackFailed(f"{self.name}: not ready after {MAX_WAIT // 60} minutes; CloudFormation goes on")
 
     def _events(self) -> list[dict[str, Any]]:
         answer = self._cloudformation.describe_stack_events(StackName=self.full_name)

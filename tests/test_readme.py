@@ -10,8 +10,8 @@ from pathlib import Path
 from benchmarks import record
 from benchmarks.latency import Latency
 from benchmarks.markdown import readme_section
+from signup_sync.events import ActivityCreated, parse_event
 from tests.support.sqs import Queues, aws_environment
-from worker.events import ActivityCreated, parse_event
 from worker.settings import WorkerSettings
 
 README = Path(__file__).parents[1] / "README.md"

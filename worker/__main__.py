@@ -15,7 +15,7 @@ _EXTRAS = {
 def main() -> None:
     """Run the command line."""
     try:
-        from worker.cli import cli  # noqa: PLC0415 (here, so that it can be said what is missing)
+        from worker.cli.app import cli  # noqa: PLC0415 (here, so that it can be said what is missing)
 
         cli(prog_name="signup-sync")
     except ModuleNotFoundError as error:

@@ -75,7 +75,7 @@ def _host_and_port(value: object) -> object:
     if not isinstance(value, str):
         return value
     host, _, port = value.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or int(port) > _LARGEST_PORT:
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > _MAX_PORT:
         raise ValueError("should be a host and a port, such as 127.0.0.1:8765")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
@@ -90,14 +90,14 @@ def _urls(value: object) -> object:
 
 
 def _check_token(token: SecretStr) -> SecretStr:
-    if len(token.get_secret_value()) < _SHORTEST_TOKEN:
-        raise ValueError(f"should be {_SHORTEST_TOKEN} characters or more, and random")
+    if len(token.get_secret_value()) < _MIN_TOKEN:
+        raise ValueError(f"should be {_MIN_TOKEN} characters or more, and random")
     return token
 
 
-_LARGEST_PORT = 65_535
-MOST_PROCESSES = 64
-_SHORTEST_TOKEN = 32  # characters
+_MAX_PORT = 65_535
+MAX_PROCESSES = 64
+_MIN_TOKEN = 32  # characters
 _is_http_url = re.compile(r"http://[^/\s@]+/?").fullmatch
 
 Address = Annotated[tuple[str, int], BeforeValidator(_host_and_port)]
@@ -196,7 +196,7 @@ class AdminSettings(_FromEnvironment):
     ] = "127.0.0.1:9090"
     processes: Annotated[
         int,
-        Field(ge=1, le=MOST_PROCESSES, description="workers run as one; each next one's admin port is one higher"),
+        Field(ge=1, le=MAX_PROCESSES, description="workers run as one; each next one's admin port is one higher"),
     ] = 1
 
     @property

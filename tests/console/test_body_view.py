@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.events import activity, sign_up
-from worker.console.body_view import MOST_LAID_OUT, editable, laid_out
-from worker.json_text import compact, pretty
+from worker.console.body_view import MAX_LAID_OUT, editable, laid_out
+from worker.dead_letters.lossless_json import compact, pretty
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -91,7 +91,7 @@ def test_an_edit_changes_only_what_was_touched() -> None:
 
 
 def test_of_a_body_that_is_very_long_the_beginning_is_shown() -> None:
-    body = "x" * (MOST_LAID_OUT + 5)
+    body = "x" * (MAX_LAID_OUT + 5)
 
     assert text(laid_out(body, revealed=True)).endswith("x\n5 more characters: signup-sync dlq show")
     assert "x" not in text(laid_out(body, revealed=False))

@@ -8,7 +8,7 @@ from typing import Protocol
 import psycopg
 import pytest
 
-from db.pool import Connection
+from signup_sync.postgres.statements import Connection
 from tests.support.postgres import Postgres
 
 

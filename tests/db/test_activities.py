@@ -7,9 +7,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from db.activities import ActivitiesInserted, NewActivity, insert_activities
-from db.pool import Connection
-from db.users import NewUser, insert_users
+from db.tables.activities import ActivitiesInserted, NewActivity, insert_activities
+from db.tables.users import NewUser, insert_users
+from signup_sync.postgres.statements import Connection
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

@@ -15,12 +15,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from db.activities import NewActivity, insert_activities
+from db.admin.roles import grant_worker
 from db.credentials import Conninfo
 from db.migrations import migrate
 from db.pool import Database
-from db.roles import grant_worker
-from db.users import NewUser, insert_users
+from db.tables.activities import NewActivity, insert_activities
+from db.tables.users import NewUser, insert_users
 from tests.support.postgres import Postgres
 from tests.support.sqs import REGION, Queues, SqsServer, aws_environment
 from tests.support.wait import wait_until

@@ -8,8 +8,8 @@ from contextlib import suppress
 import psycopg
 import pytest
 
-from db.errors import Fault, describe, fault_of
-from db.pool import Connection
+from signup_sync.postgres.errors import Fault, describe, fault_of
+from signup_sync.postgres.statements import Connection
 from tests.db.conftest import CreateRole
 from tests.support.ports import free_port
 from tests.support.postgres import Postgres

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from db.activities import NewActivity, insert_activities
-from db.feed import Position, activity_with_replies, home_feed, user_with_activities
-from db.pool import Connection
-from db.users import NewUser, insert_users
+from db.tables.activities import NewActivity, insert_activities
+from db.tables.users import NewUser, insert_users
+from signup_sync.postgres.feed import Position, activity_with_replies, home_feed, user_with_activities
+from signup_sync.postgres.statements import Connection
 from tests.support.postgres import Postgres
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

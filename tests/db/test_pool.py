@@ -8,9 +8,10 @@ import psycopg
 import pytest
 from psycopg_pool import PoolTimeout
 
-from db.errors import Fault, fault_of
-from db.pool import Connection, Database, DatabaseReadOnly
+from db.pool import Database, DatabaseReadOnly
 from db.statements import statement
+from signup_sync.postgres.errors import Fault, fault_of
+from signup_sync.postgres.statements import Connection
 from tests.db.conftest import CreateRole
 from tests.support.ports import free_port
 from tests.support.postgres import Postgres

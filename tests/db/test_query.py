@@ -8,9 +8,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from db.pool import Connection, Database, connect
-from db.query import Parameters, execute, explain, query_array_json, query_object_json
-from db.statements import statement
+from db.pool import Database, connect
+from signup_sync.postgres.query import Parameters, execute, explain, query_array_json, query_object_json
+from signup_sync.postgres.statements import Connection, statement
 
 INSERT_USER: LiteralString = """
 INSERT INTO users (cognito_user_id, display_name, handle)

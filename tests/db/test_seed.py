@@ -2,10 +2,10 @@ import json
 from datetime import UTC, datetime
 from uuid import UUID
 
-from db.feed import activity_with_replies, home_feed
-from db.pool import Connection
-from db.seed import seed
-from db.users import NewUser, insert_users
+from db.admin.seed import seed
+from db.tables.users import NewUser, insert_users
+from signup_sync.postgres.feed import activity_with_replies, home_feed
+from signup_sync.postgres.statements import Connection
 
 
 def everything(connection: Connection) -> tuple[object, ...]:

@@ -7,8 +7,9 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from db.pool import Connection, connect
-from db.sessions import Session, end_session, list_sessions
+from db.admin.sessions import Session, end_session, list_sessions
+from db.pool import connect
+from signup_sync.postgres.statements import Connection
 from tests.db.conftest import CreateRole
 from tests.support.wait import wait_until
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from db.pool import Connection
-from db.users import HANDLE_MAX_LENGTH, NewUser, UsersInserted, find_users, insert_users
+from db.tables.users import HANDLE_MAX_LENGTH, NewUser, UsersInserted, find_users, insert_users
+from signup_sync.postgres.statements import Connection
 from tests.support.wait import wait_until
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -4,10 +4,10 @@ import json
 import uuid
 from typing import Any
 
+from signup_sync.publisher import ActivityCreated, Publisher
 from tests.demo.people import CONFIRMED_PASSWORD, Cast, Person
 from tests.demo.screen import Screen
 from tests.demo.system import System
-from worker.publish import ActivityCreated, Publisher
 
 SOURCE = "/demo/backend"
 

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import db.activities
 import db.migrations
-import worker.writer
-from db.pool import Connection, Database
+import db.tables.activities
+import worker.pipeline.writer
+from db.pool import Database
+from signup_sync.postgres.statements import Connection
 from worker.__main__ import main
-from worker.acknowledger import Acknowledger
-from worker.sqs import Queue
+from worker.aws.sqs import Queue
+from worker.pipeline.acknowledger import Acknowledger
 
 Calls = Callable[..., bool]
 
@@ -99,9 +100,9 @@ def _in_thread(name: str) -> Calls:
 
 BOUNDARIES: dict[str, Callable[[], None]] = {
     "after_receive": _after_receive,
-    "after_insert_of_users_before_commit": lambda: _after(worker.writer, "insert_users"),
-    "after_insert_of_activities_before_commit": lambda: _after(worker.writer, "insert_activities"),
-    "after_insert_of_replies_before_they_are_counted": lambda: _before(db.activities, "_count_replies"),
+    "after_insert_of_users_before_commit": lambda: _after(worker.pipeline.writer, "insert_users"),
+    "after_insert_of_activities_before_commit": lambda: _after(worker.pipeline.writer, "insert_activities"),
+    "after_insert_of_replies_before_they_are_counted": lambda: _before(db.tables.activities, "_count_replies"),
     "after_commit_before_any_delete": _after_commit,
     "after_half_of_the_deletes": lambda: _after_half("delete_together"),
     "after_the_deletes": lambda: _after(Queue, "delete_together"),

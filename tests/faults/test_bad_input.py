@@ -13,16 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from db.activities import NewActivity, insert_activities
 from db.pool import connect
-from db.users import NewUser, insert_users
+from db.tables.activities import NewActivity, insert_activities
+from db.tables.users import NewUser, insert_users
+from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
+from signup_sync.sqs import MESSAGE_BYTES
 from tests.faults.bad_bodies import MARKER, mutated, written_by_hand
 from tests.support.sqs import Queues
 from tests.support.worker_process import WorkerProcess
 from tests.worker.tables import activities, names, users
-from worker.dead_letters import DeadLetter
-from worker.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
-from worker.sqs import MESSAGE_BYTES, Received
+from worker.aws.sqs import Received
+from worker.dead_letters.dead_letter import DeadLetter
 
 PARSED = 20_000  # bodies
 THROUGH_THE_WORKER = 300  # bodies

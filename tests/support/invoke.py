@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from click.testing import CliRunner
 
-from worker.cli import cli
+from worker.cli.app import cli
 
 
 def invoke(*args: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

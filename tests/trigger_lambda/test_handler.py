@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from signup_sync.events import UserSignedUp, parse_event
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
 from tests.support.sqs import Queues, SqsServer, aws_environment, create_queues
 from tests.support.tcp_proxy import TcpProxy
 from tests.trigger_lambda.container import Container, Event, Invocation
-from worker.events import UserSignedUp, parse_event
 
 ROOT = Path(__file__).parents[2]
 

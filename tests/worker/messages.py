@@ -2,8 +2,8 @@
 
 from itertools import count
 
-from worker.in_flight import Delivery
-from worker.sqs import Received
+from worker.aws.sqs import Received
+from worker.delivery import Delivery
 
 _numbers = count(1)
 

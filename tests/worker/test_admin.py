@@ -13,8 +13,8 @@ from tests.support.wait import wait_until
 from tests.support.worker_process import WorkerProcess
 from tests.worker.admin import ADMIN, address, get, status
 from tests.worker.conftest import StartWorker
-from worker.admin import REQUESTS_AT_ONCE
 from worker.settings import AdminSettings, InvalidSettings
+from worker.telemetry.admin_server import REQUESTS_AT_ONCE
 
 
 @contextmanager

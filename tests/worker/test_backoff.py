@@ -3,11 +3,12 @@ from itertools import islice, pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.backoff import FIRST_DELAY, LONGEST_DELAY, SPAN, exponential, retry_delay
+from signup_sync.backoff import exponential
+from worker.pipeline.retry_delay import FIRST_DELAY, MAX_DELAY, SPAN, retry_delay
 
 attempts = st.integers(min_value=1, max_value=1000)  # of which SQS takes as many as maxReceiveCount
 
-LONGEST_VISIBILITY_TIMEOUT = 43_200  # seconds
+MAX_VISIBILITY_TIMEOUT = 43_200  # seconds
 
 
 @example(2)
@@ -36,12 +37,12 @@ def test_the_first_delay_is_about_a_second(max_attempts: int) -> None:
 
 @given(max_attempts=st.integers(min_value=13, max_value=1000), attempt=attempts)
 def test_with_many_attempts_no_delay_is_longer_than_minutes(max_attempts: int, attempt: int) -> None:
-    assert retry_delay(attempt, max_attempts) <= 1.25 * LONGEST_DELAY
+    assert retry_delay(attempt, max_attempts) <= 1.25 * MAX_DELAY
 
 
 @given(attempt=attempts, max_attempts=attempts)
 def test_every_delay_is_one_that_sqs_takes(attempt: int, max_attempts: int) -> None:
-    assert 1 <= retry_delay(attempt, max_attempts) <= LONGEST_VISIBILITY_TIMEOUT
+    assert 1 <= retry_delay(attempt, max_attempts) <= MAX_VISIBILITY_TIMEOUT
 
 
 @given(max_attempts=st.integers(min_value=4, max_value=11))

@@ -10,10 +10,10 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from signup_sync.events import json_schema
 from tests.support.ports import free_port
 from tests.support.sqs import aws_environment
-from worker.cli import cli
-from worker.events import json_schema
+from worker.cli.app import cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,7 +126,7 @@ def test_the_schema_is_printed_for_others_to_read() -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == json_schema()
-    assert done.stdout == (ROOT / "worker" / "events.schema.json").read_text(encoding="utf-8")
+    assert done.stdout == (ROOT / "signup_sync" / "events.schema.json").read_text(encoding="utf-8")
 
 
 def test_the_module_is_the_command_worker() -> None:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from worker.concurrency import Concurrency
+from worker.pipeline.adaptive_limit import AdaptiveLimit
 
 COMPUTED = 0.005  # seconds, of a batch of a hundred
 
 
-def settled(concurrency: Concurrency, *, waits: float) -> list[int]:
+def settled(concurrency: AdaptiveLimit, *, waits: float) -> list[int]:
     """The limits after each of many batches, which wait so long for queue and database, and for each other."""
     limits = []
     now = 0.0
@@ -20,16 +20,16 @@ def settled(concurrency: Concurrency, *, waits: float) -> list[int]:
 
 
 def test_one_thread_is_the_beginning() -> None:
-    assert Concurrency(32).limit == 1
+    assert AdaptiveLimit(32).limit == 1
 
 
 @pytest.mark.parametrize(("waits", "threads"), [(0.0, 1), (0.005, 2), (0.045, 10), (0.5, 32)])
 def test_the_more_a_batch_waits_the_more_threads_there_are(waits: float, threads: int) -> None:
-    assert set(settled(Concurrency(32, memory=float("inf")), waits=waits)) == {threads}
+    assert set(settled(AdaptiveLimit(32, memory=float("inf")), waits=waits)) == {threads}
 
 
 def test_a_slow_batch_among_others_changes_nothing() -> None:
-    concurrency = Concurrency(32, memory=float("inf"))
+    concurrency = AdaptiveLimit(32, memory=float("inf"))
     concurrency.took(0.0, 0.05, COMPUTED)
     for number in range(100):
         slow = number % 10 == 9
@@ -38,10 +38,10 @@ def test_a_slow_batch_among_others_changes_nothing() -> None:
 
 
 def test_a_lone_batch_is_measured_anew_after_a_while() -> None:
-    concurrency = Concurrency(32, memory=0.01)
+    concurrency = AdaptiveLimit(32, memory=0.01)
 
     assert set(settled(concurrency, waits=0.05)) == {1}
 
 
 def test_more_than_may_be_are_never_at_work() -> None:
-    assert set(settled(Concurrency(1), waits=0.05)) == {1}
+    assert set(settled(AdaptiveLimit(1), waits=0.05)) == {1}

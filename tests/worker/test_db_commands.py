@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from db.admin.seed import seed
 from db.pool import connect
-from db.seed import seed
 from tests.support import command
 from tests.support.invoke import invoke
 from tests.support.postgres import PROGRAMS, Postgres

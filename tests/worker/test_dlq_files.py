@@ -11,9 +11,9 @@ from tests.support.events import sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.wait import wait_until
 from tests.worker.dlq import Dlq, people
-from worker.dead_letter_files import to_line
-from worker.dead_letters import DeadLetter
-from worker.sqs import Received, text_attribute
+from worker.aws.sqs import Received, text_attribute
+from worker.dead_letters.dead_letter import DeadLetter
+from worker.dead_letters.files import to_line
 
 
 def exported(path: Path, *bodies: str) -> Path:

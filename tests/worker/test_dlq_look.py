@@ -12,8 +12,8 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
 from tests.support.wait import wait_until
 from tests.worker.dlq import Dlq
-from worker.held import Held
-from worker.sqs import Queue
+from worker.aws.sqs import Queue
+from worker.dead_letters.held_messages import HeldMessages
 
 
 def test_stats_count_by_reason_and_type(dlq: Dlq) -> None:
@@ -196,7 +196,7 @@ def test_a_lease_is_kept_until_it_is_released(dlq: Dlq) -> None:
     dlq.fill(*[sign_up(f"user-{number}") for number in range(12)])
     client = dlq.queues.client
     queue = Queue(dlq.queues.dlq_url, client)
-    held = Held(queue, shortest_lease=2)
+    held = HeldMessages(queue, shortest_lease=2)
     held.start()
     messages = [m for _ in range(2) for m in queue.receive(wait_seconds=0, visibility_timeout=held.lease)]
     assert held.add(messages, time.monotonic() + held.lease) == messages

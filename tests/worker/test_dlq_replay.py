@@ -17,10 +17,10 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.sqs import REGION, SqsServer, create_queues
 from tests.support.wait import wait_until
 from tests.worker.dlq import Dlq, people
-from worker import redrive
-from worker.dead_letters import DeadLetter
-from worker.sqs import MoveTasks, Queue, Received
-from worker.transfer import Result, Transfer
+from worker.aws.sqs import MoveTasks, Queue, Received
+from worker.dead_letters import redrive
+from worker.dead_letters.dead_letter import DeadLetter
+from worker.dead_letters.requeue import Requeue, Result
 
 DLQ_ARN = f"arn:aws:sqs:{REGION}:123456789012:events-dlq"
 EVENTS_ARN = f"arn:aws:sqs:{REGION}:123456789012:events"
@@ -153,7 +153,7 @@ def test_what_is_no_longer_ours_is_not_sent(dlq: Dlq) -> None:
             assert keys == ["ada"]
             return {}
 
-    with Transfer(Queue(dlq.queues.events_url, dlq.queues.client), Source(), results.append) as transfer:
+    with Requeue(Queue(dlq.queues.events_url, dlq.queues.client), Source(), results.append) as transfer:
         for letter in letters:
             transfer.add(letter, letter.original())
 

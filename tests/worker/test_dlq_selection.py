@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import pytest
 
 from tests.support.events import activity, sign_up
-from worker.dead_letters import DeadLetter, Selection
-from worker.sqs import Received, text_attribute
+from worker.aws.sqs import Received, text_attribute
+from worker.dead_letters.dead_letter import DeadLetter, Selection
 
 
 def letter(body: str = "{}", *, id: str = "1", sent_at: float = 1000.0, **attributes: str) -> DeadLetter:  # noqa: A002 (a message's)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.events import ActivityCreated, InvalidEvent, UserSignedUp, json_schema, parse_event
+from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, json_schema, parse_event
 
-SCHEMA_FILE = Path(__file__).parents[2] / "worker" / "events.schema.json"
+SCHEMA_FILE = Path(__file__).parents[2] / "signup_sync" / "events.schema.json"
 
 PRIVATE = "ada@example.com"  # what must not be in any detail
 
@@ -356,7 +356,7 @@ def outcome_of(body: str) -> UserSignedUp | ActivityCreated | InvalidEvent:
 def test_the_committed_schema_is_that_of_the_models() -> None:
     committed = SCHEMA_FILE.read_text(encoding="utf-8")
 
-    assert json.loads(committed) == json_schema(), "run: signup-sync schema > worker/events.schema.json"
+    assert json.loads(committed) == json_schema(), "run: signup-sync schema > signup_sync/events.schema.json"
 
 
 def test_the_schema_is_a_valid_one() -> None:

@@ -1,9 +1,10 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from signup_sync.events import parse_event
 from tests.worker.messages import received
-from worker.events import parse_event
-from worker.in_flight import MAX_BYTES, Delivery, InFlight
+from worker.delivery import Delivery
+from worker.pipeline.in_flight import MAX_BYTES, InFlight
 
 SIGN_UP = (
     '{"specversion": "1.0", "id": "sub-1", "source": "/x", "type": "user.signed_up.v1", '

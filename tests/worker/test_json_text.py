@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.json_text import NotAnObject, compact, pretty, with_member
+from worker.dead_letters.lossless_json import NotAnObject, compact, pretty, with_member
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 SCRIPT = """
 import sys, structlog
-from worker.logs import configure
+from worker.cli.logs import configure
 configure(sys.argv[1], sys.argv[2])
 log = structlog.get_logger()
 log.debug("detail")

@@ -9,9 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from db.activities import ActivitiesInserted
 from db.migrations import migrate
-from db.users import UsersInserted
+from db.tables.activities import ActivitiesInserted
+from db.tables.users import UsersInserted
+from signup_sync.events import UserSignedUp
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.postgres import Postgres
@@ -20,11 +21,10 @@ from tests.support.wait import wait_until
 from tests.support.worker_process import WorkerProcess
 from tests.worker.admin import ADMIN, get, samples
 from tests.worker.conftest import StartWorker
-from worker.events import UserSignedUp
-from worker.in_flight import Delivery
-from worker.instrumentation import Committed
-from worker.measurements import Histogram, Measurements
-from worker.sqs import Received
+from worker.aws.sqs import Received
+from worker.delivery import Delivery
+from worker.telemetry.instrumentation import Committed
+from worker.telemetry.measurements import Histogram, Measurements
 
 # Amazon CloudWatch User Guide, "Specification: Embedded metric format", "Embedded metric format document schema".
 EMF_SCHEMA = {

@@ -13,20 +13,20 @@ from uuid import UUID, uuid4
 import pytest
 from botocore.stub import ANY, Stubber
 
+from signup_sync.events import parse_event
+from signup_sync.publisher import ActivityCreated, InvalidEvent, NotPublished, Publisher, UserSignedUp
 from tests.support.command import command_environment, run, run_on_terminal, start
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
 from tests.support.sqs import Queues, SqsServer, aws_environment, sqs_client
 from tests.support.wait import wait_until
-from worker.events import parse_event
-from worker.publish import ActivityCreated, InvalidEvent, NotPublished, Publisher, UserSignedUp
 
 Event = ActivityCreated | UserSignedUp
 
 # What the environment of a backend has, and no more; that the parts of the worker are missing there is played.
 ONLY_THE_PUBLISHER = """
 import sys
-from worker.publish import ActivityCreated, Publisher
+from signup_sync.publisher import ActivityCreated, Publisher
 Publisher(sys.argv[1]).publish(ActivityCreated.new(author="ada", message="hello", source="/backend"))
 print(*sorted({name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)))
 """

@@ -17,7 +17,7 @@ from tests.support import command
 from tests.support.invoke import invoke
 from tests.support.ports import free_port
 from tests.support.sqs import REGION, SqsServer, aws_environment
-from worker.public_address import AddressUnknown, public_address
+from worker.aws.public_address import AddressUnknown, public_address
 
 Done = subprocess.CompletedProcess[str]
 Rule = tuple[str, str, int]  # address range, description, port

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from db.pool import connect
+from signup_sync.events import UserSignedUp, parse_event
 from tests.support.command import command_environment, run, run_on_terminal, start
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
@@ -22,11 +23,10 @@ from tests.support.wait import wait_until
 from tests.support.worker_process import WorkerProcess
 from tests.worker import tables
 from trigger_lambda import handler
-from worker import profile
-from worker.cognito import PoolUser, UserPool
-from worker.events import UserSignedUp, parse_event
-from worker.id_spool import IdSpool, difference
-from worker.reconcile import OrphanSearch, Reconciliation
+from worker.aws.cognito import PoolUser, UserPool
+from worker.reconciliation import public_profile as profile
+from worker.reconciliation.external_sort import SortedIds, difference
+from worker.reconciliation.reconciliation import OrphanSearch, Reconciliation
 
 NOBODY = {"in_pool": 0, "present": 0, "missing": 0, "enqueued": 0, "failed": 0, "complete": True}
 
@@ -254,7 +254,7 @@ class TestOrphans:
 
     @given(st.sets(st.text()), st.sets(st.text()), st.integers(1, 5))
     def test_are_what_is_here_and_not_there(self, here: set[str], there: set[str], run_length: int) -> None:
-        with closing(IdSpool(run_length)) as left, closing(IdSpool(run_length)) as right:
+        with closing(SortedIds(run_length)) as left, closing(SortedIds(run_length)) as right:
             for spool, ids in ((left, here), (right, there)):
                 for each in ids:
                     spool.add([each])

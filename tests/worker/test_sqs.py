@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signup_sync.sqs import BATCH_ENTRIES, MESSAGE_BYTES, Failure, Outgoing, SqsError, in_batches
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
 from tests.support.sqs import Queues, SqsServer, aws_environment, create_queues, sqs_client
-from worker.sqs import BATCH_ENTRIES, MESSAGE_BYTES, Failure, Outgoing, Queue, SqsError, in_batches, text_attribute
+from worker.aws.sqs import Queue, text_attribute
 
 ROOT = Path(__file__).parents[2]
 
@@ -167,7 +168,8 @@ def test_an_answer_without_failures_has_none(queue: Queue) -> None:
 # What a person reads who has just set it up. In a process of its own, since boto3 keeps what it has found.
 SCRIPT = """
 import sys
-from worker.sqs import Queue, SqsError, connect
+from signup_sync.sqs import SqsError
+from worker.aws.sqs import Queue, connect
 try:
     print(Queue(sys.argv[1], connect(attempts=1)).describe().arn)
 except SqsError as error:

@@ -29,14 +29,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from mypy_boto3_sqs.client import SQSClient
 
+from signup_sync.sqs import Outgoing, SqsError
 from tests.support.events import sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.postgres import Postgres
 from tests.support.sqs import REGION, Queues
 from tests.support.wait import wait_until
 from tests.worker.conftest import StartWorker
-from worker.sqs import Outgoing, Queue, SqsError
-from worker.sqs_http import LeanClient
+from worker.aws.lean_client import LeanClient
+from worker.aws.sqs import Queue
 
 QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/events"
 SESSION = "a+session/token=="

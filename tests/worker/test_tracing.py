@@ -18,18 +18,18 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from db.activities import ActivitiesInserted
-from db.users import UsersInserted
+from db.tables.activities import ActivitiesInserted
+from db.tables.users import UsersInserted
+from signup_sync.events import parse_event
 from tests.support.events import sign_up
 from tests.support.sqs import Queues, aws_environment
 from tests.support.wait import wait_until
 from tests.trigger_lambda.container import Container
 from tests.worker.conftest import StartWorker
-from worker.events import parse_event
-from worker.in_flight import Delivery
-from worker.instrumentation import Committed
-from worker.sqs import Received
-from worker.tracing import Tracing
+from worker.aws.sqs import Received
+from worker.delivery import Delivery
+from worker.telemetry.instrumentation import Committed
+from worker.telemetry.tracing import Tracing
 
 QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/signup-events"
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -288,7 +288,7 @@ def modules_after(code: str) -> set[str]:
 
 
 def test_nothing_of_opentelemetry_is_loaded_unless_it_is_wanted() -> None:
-    assert "opentelemetry" not in modules_after("import worker.consumer, worker.commands.run")
+    assert "opentelemetry" not in modules_after("import worker.assembly, worker.cli.commands.run")
     assert "opentelemetry" in modules_after("import worker.tracing")
 
 
@@ -296,7 +296,7 @@ def test_a_worker_without_the_packages_says_how_to_get_them() -> None:
     code = (
         "import sys; sys.modules['opentelemetry'] = None\n"
         "from worker.settings import InvalidSettings, WorkerSettings\n"
-        "from worker.telemetry import Telemetry\n"
+        "from worker.telemetry.backends import Telemetry\n"
         "given = {'DATABASE_URL': 'dbname=app', 'QUEUE_URL': 'https://sqs/events', 'DLQ_URL': 'https://sqs/dead'}\n"
         "try: Telemetry(WorkerSettings.from_environment({**given, 'TRACING': 'otlp'}))\n"
         "except InvalidSettings as error: print(error)"

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from worker.concurrency import Concurrency
-from worker.turns import Turns
+from worker.pipeline.adaptive_limit import AdaptiveLimit
+from worker.pipeline.turns import Turns
 
 AT_ONCE = 30.0  # seconds in which even a busy machine gets there
 
 
-class Limit(Concurrency):
+class Limit(AdaptiveLimit):
     """As many as it is told."""
 
     def __init__(self, limit: int) -> None:

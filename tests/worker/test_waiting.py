@@ -1,10 +1,10 @@
 import time
 
-from worker.waiting import MAX_WAITING, Waiting
+from worker.pipeline.parked_messages import MAX_WAITING, ParkedMessages
 
 
 def test_who_waits_is_found_once_by_what_they_wait_for() -> None:
-    waiting = Waiting()
+    waiting = ParkedMessages()
     waiting.add("ada", "first", 60)
     waiting.add("ada", "second", 60)
     waiting.add("bob", "third", 60)
@@ -15,11 +15,11 @@ def test_who_waits_is_found_once_by_what_they_wait_for() -> None:
 
 
 def test_nobody_waits_at_first() -> None:
-    assert Waiting().pop(["ada"]) == []
+    assert ParkedMessages().pop(["ada"]) == []
 
 
 def test_who_is_visible_again_is_not_woken() -> None:
-    waiting = Waiting()
+    waiting = ParkedMessages()
     waiting.add("ada", "over", 0.01)
     waiting.add("ada", "not over", 60)
     time.sleep(0.02)
@@ -28,7 +28,7 @@ def test_who_is_visible_again_is_not_woken() -> None:
 
 
 def test_those_who_began_to_wait_first_are_forgotten_when_they_are_too_many() -> None:
-    waiting = Waiting()
+    waiting = ParkedMessages()
     for number in range(MAX_WAITING + 10):
         waiting.add(str(number), f"handle-{number}", 60)
 
@@ -37,7 +37,7 @@ def test_those_who_began_to_wait_first_are_forgotten_when_they_are_too_many() ->
 
 
 def test_there_is_room_again_when_somebody_was_woken() -> None:
-    waiting = Waiting()
+    waiting = ParkedMessages()
     for number in range(MAX_WAITING):
         waiting.add(str(number), f"handle-{number}", 60)
     waiting.pop(["5000"])

@@ -8,25 +8,26 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from signup_sync.sqs import BATCH_ENTRIES
+from worker.aws.sqs import Queue
 from worker.console.audit import Audit
+from worker.console.dead_letter_cache import NotADeadLetterQueue, Shelf
 from worker.console.jobs import Job, JobRefused
-from worker.console.shelf import NotADeadLetterQueue, Shelf
-from worker.dead_letter_files import to_line
-from worker.dead_letters import DeadLetter, Selection
-from worker.inspection import Inspection
-from worker.replays import Edit, outcome_of, reason_to_leave
-from worker.sqs import BATCH_ENTRIES, Queue
-from worker.transfer import Result, Transfer, let_go
+from worker.dead_letters.dead_letter import DeadLetter, Selection
+from worker.dead_letters.files import to_line
+from worker.dead_letters.replay import Edit, outcome_of, reason_to_leave
+from worker.dead_letters.requeue import Requeue, Result, let_go
+from worker.dead_letters.scan import Scan
 
-MOST_AT_ONCE = 10_000  # messages, which are kept in memory meanwhile
-MOST_COPIED = 67_108_864  # bytes of a copy
+MAX_AT_ONCE = 10_000  # messages, which are kept in memory meanwhile
+MAX_COPIED = 67_108_864  # bytes of a copy
 
 GONE = "it is not there any more, or somebody else holds it"
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    inspection: Inspection
+    inspection: Scan
     letters: list[DeadLetter] = field(default_factory=list)
 
 
@@ -81,11 +82,11 @@ class Actions:
             for letter in _found(ids, inspection):
                 lines.append(to_line(letter))
                 size += len(lines[-1])
-                if size > MOST_COPIED:
+                if size > MAX_COPIED:
                     raise JobRefused("these are too large for a page: use signup-sync dlq export")
         return lines
 
-    def _transfer(self, letters: list[tuple[DeadLetter, str]], inspection: Inspection, job: Job) -> None:
+    def _transfer(self, letters: list[tuple[DeadLetter, str]], inspection: Scan, job: Job) -> None:
         edited = job.action == "edited"
 
         def report(result: Result[DeadLetter]) -> None:
@@ -94,7 +95,7 @@ class Actions:
                 self._shelf.forget([result.entry.id])
             self._tell(job, result.entry.id, "edited" if edited and outcome == "replayed" else outcome, why)
 
-        with Transfer(self._events, inspection.held, report) as transfer:
+        with Requeue(self._events, inspection.held, report) as transfer:
             for letter, body in letters:
                 if job.stopping.is_set():
                     raise JobRefused("the console was stopped; the rest is where it was")
@@ -114,7 +115,7 @@ class Actions:
         self._shelf.forget(missing)
 
     @contextmanager
-    def _inspecting(self) -> Iterator[Inspection]:
+    def _inspecting(self) -> Iterator[Scan]:
         try:
             with self._shelf.inspecting() as inspection:
                 yield inspection
@@ -126,9 +127,7 @@ class Actions:
         self._audit.record(job.who, job.action, message_id, outcome)
 
 
-def _found(
-    ids: Collection[str], inspection: Inspection, stopped: Callable[[], bool] = lambda: False
-) -> Iterator[DeadLetter]:
+def _found(ids: Collection[str], inspection: Scan, stopped: Callable[[], bool] = lambda: False) -> Iterator[DeadLetter]:
     """Those whose own id it is: an event can be given any id, another message's too."""
     missing = set(ids)
     for letter in Selection(ids=frozenset(ids)).choose(inspection):

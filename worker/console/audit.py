@@ -12,9 +12,9 @@ from itertools import islice
 
 import structlog
 
-from worker.dead_letters import plain_name
+from worker.dead_letters.dead_letter import plain_name
 
-MOST_SHOWN = 1000  # entries
+MAX_SHOWN = 1000  # entries
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class Audit:
     """Safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._entries: deque[Entry] = deque(maxlen=MOST_SHOWN)
+        self._entries: deque[Entry] = deque(maxlen=MAX_SHOWN)
         self._lock = threading.Lock()
 
     def record(self, who: str, what: str, subject: str = "", outcome: str = "done") -> None:

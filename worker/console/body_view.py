@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from worker.json_text import is_json, pretty
-from worker.terminal import printable
+from worker.dead_letters.lossless_json import is_json, pretty
+from worker.text import printable
 
-MOST_LAID_OUT = 65_536  # characters; of a longer body the beginning is shown, as it was sent
+MAX_LAID_OUT = 65_536  # characters; of a longer body the beginning is shown, as it was sent
 
 # RFC 8259, 2 "JSON Grammar": white space, a string, a structural character, or anything up to the next of them.
 _TOKEN = re.compile(r'[ \t\n\r]+|"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
@@ -48,7 +48,7 @@ class _Token:
 
 def laid_out(body: str, *, revealed: bool) -> Markup:
     """The body as HTML for a `<pre>`."""
-    if not is_json(body) or len(body) > MOST_LAID_OUT:
+    if not is_json(body) or len(body) > MAX_LAID_OUT:
         return _as_sent(body) if revealed else _span("masked", f"{len(body):,} characters that are not shown")
     return Markup("").join(_shown(token, revealed=revealed) for token in _tokens(pretty(body)))
 
@@ -68,9 +68,9 @@ def visible(text: str) -> str:
 
 
 def _as_sent(body: str) -> Markup:
-    rest = len(body) - MOST_LAID_OUT
+    rest = len(body) - MAX_LAID_OUT
     more = _span("masked", f"\n{rest:,} more characters: signup-sync dlq show") if rest > 0 else Markup("")
-    return Markup("").join([escape(visible(body[:MOST_LAID_OUT])), more])
+    return Markup("").join([escape(visible(body[:MAX_LAID_OUT])), more])
 
 
 def _shown(token: _Token, *, revealed: bool) -> Markup:

@@ -9,10 +9,10 @@ from itertools import count
 
 import structlog
 
-from worker.sqs import SqsError
+from signup_sync.sqs import SqsError
 
-MOST_KEPT = 50  # jobs, of which the results can still be seen
-MOST_NAMED = 100  # messages of a job that were not done
+MAX_KEPT = 50  # jobs, of which the results can still be seen
+MAX_NAMED = 100  # messages of a job that were not done
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class Job:
         """What became of a message. `why` has nothing of what people wrote."""
         self.done += 1
         self.outcomes[outcome] += 1
-        if why and len(self.named) < MOST_NAMED:
+        if why and len(self.named) < MAX_NAMED:
             self.named.append((message_id, why))
 
     @property
@@ -62,7 +62,7 @@ class Jobs:
         with self._lock:
             job = Job(next(self._numbers), action, who, total, subject=subject)
             self._jobs[job.id] = job
-            if len(self._jobs) > MOST_KEPT:
+            if len(self._jobs) > MAX_KEPT:
                 self._jobs.popitem(last=False)
         self._pool.submit(self._run, job, work)
         return job

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 IDLE = 3600.0  # seconds after which a session that is not used ends
 LIFETIME = 43_200.0  # seconds after which every session ends
 REVEALED_FOR = 900.0  # seconds for which personal data stays visible
-MOST_SESSIONS = 100
-MOST_REVEALED = 1000  # messages and users of one session
-MOST_PLANS = 50  # of one session
+MAX_SESSIONS = 100
+MAX_REVEALED = 1000  # messages and users of one session
+MAX_PLANS = 50  # of one session
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Session:
         with self._lock:
             self._revealed[subject] = time.monotonic() + REVEALED_FOR
             self._revealed.move_to_end(subject)
-            if len(self._revealed) > MOST_REVEALED:
+            if len(self._revealed) > MAX_REVEALED:
                 self._revealed.popitem(last=False)
 
     def is_revealed(self, subject: str) -> bool:
@@ -69,7 +69,7 @@ class Session:
         key = secrets.token_urlsafe(16)
         with self._lock:
             self._plans[key] = plan
-            if len(self._plans) > MOST_PLANS:
+            if len(self._plans) > MAX_PLANS:
                 self._plans.popitem(last=False)
         return key
 
@@ -98,7 +98,7 @@ class Sessions:
         session = Session(secrets.token_urlsafe(32), who)
         with self._lock:
             self._sessions[session.id] = session
-            if len(self._sessions) > MOST_SESSIONS:
+            if len(self._sessions) > MAX_SESSIONS:
                 self._sessions.popitem(last=False)
         return session
 

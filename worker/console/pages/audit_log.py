@@ -2,8 +2,8 @@
 
 from starlette.responses import Response
 
-from worker.console.audit import MOST_SHOWN
-from worker.console.visit import Visit
+from worker.console.audit import MAX_SHOWN
+from worker.console.request import Visit
 
 PAGE_SIZE = 100  # entries
 
@@ -13,5 +13,5 @@ def show(visit: Visit) -> Response:
     page = max(1, int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 1)
     entries = visit.console.audit.newest(PAGE_SIZE + 1, after=(page - 1) * PAGE_SIZE)
     return visit.page(
-        "audit.html", entries=entries[:PAGE_SIZE], number=page, more=len(entries) > PAGE_SIZE, most_shown=MOST_SHOWN
+        "audit.html", entries=entries[:PAGE_SIZE], number=page, more=len(entries) > PAGE_SIZE, most_shown=MAX_SHOWN
     )

@@ -7,14 +7,14 @@ from hashlib import sha256
 from starlette.responses import Response
 
 from worker.console.body_view import editable
+from worker.console.dead_letter_cache import Listed
 from worker.console.pages.letters import find, follow
-from worker.console.shelf import Listed
-from worker.console.visit import Problem, Visit, see_other
-from worker.json_text import compact
-from worker.replays import Edit
+from worker.console.request import Problem, Visit, see_other
+from worker.dead_letters.lossless_json import compact
+from worker.dead_letters.replay import Edit
 
-LONGEST_DIFFERENCE = 2000  # lines
-LONGEST_EDITED = 262_144  # characters
+MAX_DIFFERENCE = 2000  # lines
+MAX_EDITED = 262_144  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Draft:
     def difference(self) -> list[str]:
         """Of both as they are laid out, as lines of a unified diff without its head."""
         before, after = (editable(body).splitlines() for body in (self.letter.message.body, self.body))
-        return list(difflib.unified_diff(before, after, lineterm=""))[2:LONGEST_DIFFERENCE]
+        return list(difflib.unified_diff(before, after, lineterm=""))[2:MAX_DIFFERENCE]
 
 
 def open_(visit: Visit) -> Response:
@@ -62,7 +62,7 @@ def show(visit: Visit) -> Response:
     letter = _letter(visit)
     if not visit.session.is_revealed(letter.id):
         return see_other(f"/letters/{letter.id}")
-    if len(letter.message.body) > LONGEST_EDITED:
+    if len(letter.message.body) > MAX_EDITED:
         raise Problem(f"This event is too long for a page: use signup-sync dlq edit {letter.id}.")
     return _page(visit, Draft(letter, editable(letter.message.body)), checked=False)
 

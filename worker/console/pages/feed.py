@@ -6,8 +6,8 @@ from datetime import datetime
 import psycopg
 from starlette.responses import Response
 
-from db.feed import PAGE_SIZE, Position, home_feed
-from worker.console.visit import Problem, Visit, see_other
+from signup_sync.postgres.feed import PAGE_SIZE, Position, home_feed
+from worker.console.request import Problem, Visit, see_other
 
 FEED = "feed"  # as a session knows it
 

@@ -6,20 +6,20 @@ from urllib.parse import urlencode
 
 from starlette.responses import JSONResponse, Response
 
-from worker.commands.dlq.options import REASONS
-from worker.console.actions import MOST_AT_ONCE
+from worker.console.actions import MAX_AT_ONCE
 from worker.console.body_view import laid_out
+from worker.console.dead_letter_cache import Listed, Snapshot
 from worker.console.jobs import Job, JobRefused
+from worker.console.request import Problem, Visit, see_other
 from worker.console.sessions import Plan
-from worker.console.shelf import Listed, Snapshot
-from worker.console.visit import Problem, Visit, see_other
-from worker.dead_letter_files import written_attributes
-from worker.dead_letters import FAILURE_ATTRIBUTES, Selection
+from worker.dead_letters.dead_letter import Selection
+from worker.dead_letters.files import written_attributes
+from worker.failure import FAILURE_ATTRIBUTES, REASONS
 
 PAGE_SIZE = 50  # messages
 JOB_WAIT = 3.0  # seconds that a page waits for what it has begun
 LOOK_WAIT = 8.0  # seconds that a page waits for a look that somebody has asked for
-MOST_CHECKED = 500  # messages of a confirmation that are checked one by one
+MAX_CHECKED = 500  # messages of a confirmation that are checked one by one
 
 AGES = {
     "15m": 900,
@@ -93,7 +93,7 @@ def show(visit: Visit) -> Response:
         page_size=PAGE_SIZE,
         reasons=REASONS,
         ages=list(AGES),
-        most_at_once=MOST_AT_ONCE,
+        most_at_once=MAX_AT_ONCE,
     )
 
 
@@ -152,9 +152,9 @@ def confirm(visit: Visit) -> Response:
     chosen = _chosen(visit, snapshot)
     if not chosen:
         raise Problem("Nothing is selected: go back, and tick messages, or take all that match.")
-    if len(chosen) > MOST_AT_ONCE:
-        raise Problem(f"These are more than {MOST_AT_ONCE:,}: filter them, or use signup-sync dlq {_COMMANDS[action]}.")
-    refused = [(letter, problem) for letter in chosen[:MOST_CHECKED] if (problem := letter.problem)]
+    if len(chosen) > MAX_AT_ONCE:
+        raise Problem(f"These are more than {MAX_AT_ONCE:,}: filter them, or use signup-sync dlq {_COMMANDS[action]}.")
+    refused = [(letter, problem) for letter in chosen[:MAX_CHECKED] if (problem := letter.problem)]
     return visit.page(
         "confirm.html",
         action=action,
@@ -163,7 +163,7 @@ def confirm(visit: Visit) -> Response:
         count=len(chosen),
         refused=refused[:PAGE_SIZE],
         refused_count=len(refused),
-        checked=min(len(chosen), MOST_CHECKED),
+        checked=min(len(chosen), MAX_CHECKED),
         plan=visit.session.remember(Plan(action, tuple(letter.id for letter in chosen))),
         back=Filters.given(visit).query,
     )

@@ -2,16 +2,14 @@
 
 import re
 from http.cookies import SimpleCookie
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from worker.console.console import Console
+from worker.console.request import Visit, is_from_here, read_body, read_form, see_other
 from worker.console.sessions import LIFETIME
-from worker.console.visit import Visit, is_from_here, read_body, read_form, see_other
-
-if TYPE_CHECKING:
-    from worker.console.app import Console
 
 # It goes into the audit log.
 _is_who = re.compile(r"[^\W_][\w .@'-]{0,63}").fullmatch

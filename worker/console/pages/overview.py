@@ -7,11 +7,11 @@ from typing import Literal
 
 from starlette.responses import Response
 
-from worker.console.shelf import Snapshot
-from worker.console.visit import Visit
-from worker.console.watch import FIRST_WAIT, Seen
-from worker.console.words import age, duration
-from worker.console.workers import Minute, per_minute, slowest
+from worker.console.dead_letter_cache import Snapshot
+from worker.console.formats import age, duration
+from worker.console.request import Visit
+from worker.console.system_monitor import FIRST_WAIT, Seen
+from worker.console.worker_status import Minute, per_minute, slowest
 
 SLOW = 60.0  # seconds of lag, of which one message in a hundred may have more
 EXPIRING = 10 * 86_400.0  # seconds; SQS keeps messages for 14 days at most

@@ -2,15 +2,15 @@
 
 from starlette.responses import Response
 
-from worker.cognito import CognitoError
-from worker.console.people import LONGEST_NAME
-from worker.console.visit import Problem, Visit, see_other
-from worker.console.watch import FIRST_WAIT
+from worker.aws.cognito import CognitoError
+from worker.console.request import Problem, Visit, see_other
+from worker.console.system_monitor import FIRST_WAIT
+from worker.console.user_lookup import MAX_NAME
 
 
 def show(visit: Visit) -> Response:
     """The question; and, for a user's id in the address, the answer."""
-    sub = visit.asked("id")[:LONGEST_NAME]
+    sub = visit.asked("id")[:MAX_NAME]
     if not sub:
         return visit.page("users.html", name="", answer=None, notice="", verdicts=[], seen=None)
     return _page(visit, sub)
@@ -18,7 +18,7 @@ def show(visit: Visit) -> Response:
 
 def look_up(visit: Visit) -> Response:
     """The question comes by a form, not in the address: an e-mail address does not belong into a history."""
-    name = visit.given("name").strip()[:LONGEST_NAME]
+    name = visit.given("name").strip()[:MAX_NAME]
     if not name:
         return see_other("/users")
     return _page(visit, name)
@@ -51,7 +51,7 @@ def enqueue(visit: Visit) -> Response:
 
 
 def _sub(visit: Visit) -> str:
-    sub = visit.given("sub")[:LONGEST_NAME]
+    sub = visit.given("sub")[:MAX_NAME]
     if not sub:
         raise Problem("Whom is this about?")
     return sub

@@ -1,0 +1,1 @@
+"""The operators' side of the database: databases, roles, sessions, sample data."""

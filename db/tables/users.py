@@ -1,0 +1,120 @@
+"""The table `users`: who has signed up."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from db.statements import statement
+from signup_sync.postgres.statements import Connection
+
+HANDLE_MAX_LENGTH = 64  # characters
+
+# Characters of the hash behind a handle that was taken. The longer ones are for the case that somebody has taken the
+# shorter ones too, by chance or on purpose.
+_SUFFIX_LENGTHS = (6, 12, 24)
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """A row to be: `created_at` is the time of the sign-up."""
+
+    cognito_user_id: str
+    display_name: str
+    handle: str
+    email: str | None
+    created_at: datetime
+
+
+@dataclass(slots=True)
+class UsersInserted:
+    """What became of the users: those in neither set were in the table already.
+
+    `handles_reassigned` (by `cognito_user_id`) is a part of `inserted`; `refused` could not be given any handle.
+    """
+
+    inserted: set[str] = field(default_factory=set)
+    handles_reassigned: dict[str, str] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A row."""
+
+    uuid: UUID
+    cognito_user_id: str
+    handle: str
+    display_name: str
+    email: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+def insert_users(connection: Connection, users: Iterable[NewUser]) -> UsersInserted:
+    """Insert those that are not there yet; a user who is there stays as they are.
+
+    Who wants a handle that another user has (whatever the case of its letters) gets it with a suffix, the same at
+    every attempt.
+    """
+    distinct: dict[str, NewUser] = {}
+    # Everyone inserts in one order, so that two workers with the same users wait for each other and do not deadlock.
+    for user in sorted(users, key=lambda user: (user.cognito_user_id, user.created_at)):
+        distinct.setdefault(user.cognito_user_id, user)
+    ordered = list(distinct.values())
+    result = UsersInserted(inserted=_insert(connection, ordered))
+    left = _not_in_table(connection, [user for user in ordered if user.cognito_user_id not in result.inserted])
+    for length in _SUFFIX_LENGTHS:
+        if not left:
+            break
+        renamed = [replace(user, handle=_suffixed(user, length)) for user in left]
+        inserted = _insert(connection, renamed)
+        result.inserted |= inserted
+        result.handles_reassigned |= {u.cognito_user_id: u.handle for u in renamed if u.cognito_user_id in inserted}
+        left = _not_in_table(connection, [user for user in left if user.cognito_user_id not in inserted])
+    result.refused = {user.cognito_user_id for user in left}
+    return result
+
+
+def find_users(connection: Connection, cognito_user_ids: Iterable[str]) -> dict[str, UUID]:
+    """Return the `uuid` of each of these users that is in the table, by `cognito_user_id`."""
+    rows = connection.execute(statement("find_users"), {"cognito_user_ids": list(cognito_user_ids)})
+    return dict(rows.fetchall())
+
+
+def look_up_users(connection: Connection, name: str, ids: Iterable[str] = (), *, limit: int = 20) -> list[User]:
+    """Return the users who have this id, handle or e-mail address (in upper or lower case), or one of the ids."""
+    parameters = {"name": name, "terms": [name, *ids], "limit": limit}
+    return [User(*row) for row in connection.execute(statement("look_up_users"), parameters)]
+
+
+def list_users(connection: Connection, *, page_size: int) -> Iterator[list[str]]:
+    """Every `cognito_user_id` in the table, page by page; those that are inserted meanwhile may be missing."""
+    after = ""
+    while page := [row[0] for row in connection.execute(statement("list_users"), {"after": after, "limit": page_size})]:
+        yield page
+        after = page[-1]
+
+
+def _insert(connection: Connection, users: Sequence[NewUser]) -> set[str]:
+    columns = {
+        "cognito_user_ids": [user.cognito_user_id for user in users],
+        "display_names": [user.display_name for user in users],
+        "handles": [user.handle for user in users],
+        "emails": [user.email for user in users],
+        "created_ats": [user.created_at for user in users],
+    }
+    return {row[0] for row in connection.execute(statement("insert_users"), columns)}
+
+
+def _not_in_table(connection: Connection, users: Sequence[NewUser]) -> list[NewUser]:
+    if not users:
+        return []
+    present = find_users(connection, [user.cognito_user_id for user in users])
+    return [user for user in users if user.cognito_user_id not in present]
+
+
+def _suffixed(user: NewUser, length: int) -> str:
+    suffix = "-" + hashlib.sha256(user.cognito_user_id.encode()).hexdigest()[:length]
+    return user.handle[: HANDLE_MAX_LENGTH - len(suffix)] + suffix

@@ -1,0 +1,83 @@
+"""What people read, as JSON that a backend hands through: the home feed, a user's activities, an activity's replies.
+
+An activity is an object with `uuid`, `message`, `replies_count`, `reposts_count`, `likes_count`,
+`reply_to_activity_uuid`, `expires_at` and `created_at`, and, except under its author, with the author's `handle` and
+`display_name`. What has expired is left out. There is no e-mail address in any of it.
+
+Pages are cut by keyset: the next one begins behind the `Position` of the last activity of this one. So a page costs the
+same however deep it is, and what is posted meanwhile moves nothing. A page that is shorter than its limit is the last.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+from uuid import UUID
+
+from signup_sync.postgres.query import query_array_json, query_object_json
+from signup_sync.postgres.statements import Connection, statement
+
+PAGE_SIZE = 20  # activities
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where an activity stands in time; its text is `2026-01-31T12:00:00Z/<uuid>`."""
+
+    created_at: datetime
+    uuid: UUID
+
+    @classmethod
+    def of(cls, activity: Mapping[str, str]) -> Self:
+        """Of an activity as it is in a page."""
+        return cls(datetime.fromisoformat(activity["created_at"]), UUID(activity["uuid"]))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what `str` made. Raises `ValueError`."""
+        created_at, _, uuid = text.partition("/")
+        position = cls(datetime.fromisoformat(created_at), UUID(uuid))
+        if position.created_at.tzinfo is None:
+            raise ValueError("the time has no time zone")
+        return position
+
+    def __str__(self) -> str:
+        return f"{self.created_at.astimezone(UTC).isoformat().replace('+00:00', 'Z')}/{self.uuid}"
+
+
+def home_feed(connection: Connection, *, before: Position | None = None, limit: int = PAGE_SIZE) -> bytes:
+    """Return what everybody has posted, replies included, newest first: an array of activities.
+
+    Raises `psycopg.Error`.
+    """
+    return query_array_json(connection, statement("home_feed"), {**_key(before), "limit": limit})
+
+
+def user_with_activities(
+    connection: Connection, handle: str, *, before: Position | None = None, limit: int = PAGE_SIZE
+) -> bytes | None:
+    """Return the user with that handle, in upper or lower case, and what they have posted, newest first.
+
+    An object with `uuid`, `handle`, `display_name`, `created_at` and `activities`; None if there is nobody. Raises
+    `psycopg.Error`.
+    """
+    parameters = {**_key(before), "handle": handle, "limit": limit}
+    return query_object_json(connection, statement("user_with_activities"), parameters)
+
+
+def activity_with_replies(
+    connection: Connection, uuid: UUID, *, after: Position | None = None, limit: int = PAGE_SIZE
+) -> bytes | None:
+    """Return an activity, and in `replies` those to it, oldest first; None if there is none, or it has expired.
+
+    Raises `psycopg.Error`.
+    """
+    key = {f"after_{name}": value for name, value in _key(after).items()}
+    return query_object_json(connection, statement("activity_with_replies"), {**key, "uuid": uuid, "limit": limit})
+
+
+def _key(position: Position | None) -> dict[str, object]:
+    return {
+        "created_at": position.created_at if position else None,
+        "uuid": position.uuid if position else None,
+    }

@@ -1,0 +1,194 @@
+"""The worker: its parts put together, started, and stopped.
+
+The way of a message is `worker.pipeline.consumers`, one thread all along: receive, parse, write (`writer`), delete
+(`acknowledger`). Beside it stand `in_flight` (what is held), `visibility_heartbeat` (keeps it ours), `turns` and
+`adaptive_limit` (which threads receive) and `database_gate` (shut while the database is away); the acknowledger's lanes
+carry what is not on the happy path. A thread that dies takes the process with it: what it held becomes visible again,
+and whoever runs the worker starts it anew.
+
+Stopping: no new receive; what is begun is committed, what is not is released; then SQS is told. A receive that is
+under way ends by itself first (see `Consumers.stop`), which on a quiet queue takes as long as it waits for messages.
+All of it has `STOP_TIMEOUT`; then the rest is left to SQS.
+"""
+
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+import structlog
+
+from db.pool import Database
+from signup_sync.sqs import BATCH_ENTRIES
+from worker.aws.sqs import Queue, QueueAttributes, connect
+from worker.pipeline.acknowledger import Acknowledger
+from worker.pipeline.adaptive_limit import AdaptiveLimit
+from worker.pipeline.consumers import Consumers
+from worker.pipeline.database_gate import DatabaseGate
+from worker.pipeline.in_flight import InFlight
+from worker.pipeline.visibility_heartbeat import VisibilityHeartbeat
+from worker.pipeline.writer import Writer
+from worker.settings import InvalidSettings, WorkerSettings
+from worker.telemetry.backends import Sources, Telemetry
+
+STOP_TIMEOUT = 24.0  # seconds; the design promises 25, ECS kills after 30 by default
+ACKNOWLEDGE_TIME = 2.0  # seconds of it that are kept for telling SQS
+SLOW_CALLS = 8  # at once, of the acknowledger's lanes and the lease keeper
+ONCE_WAIT = 1  # second that --once waits for messages; a long poll, however short, asks all of SQS' servers
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """One worker. Raises `InvalidSettings` or `SqsError` if the queues are not what it needs."""
+
+    def __init__(self, settings: WorkerSettings, *, until_empty: bool = False) -> None:
+        self._telemetry = Telemetry(settings)
+        instrumentation = self._telemetry.instrumentation
+        on_call = instrumentation.sqs_called
+        lean = settings.sqs_client == "lean"
+        wait_seconds = ONCE_WAIT if until_empty else settings.receive_wait_seconds
+        # Several calls at the same time are what the lean client can do.
+        calls = settings.batch_size // BATCH_ENTRIES if lean else 1
+        fast = connect(wait_seconds=wait_seconds, connections=settings.threads * max(calls, 1), attempts=1, lean=lean)
+        events = Queue(settings.queue_url, connect(connections=SLOW_CALLS, lean=lean), on_call)
+        dead_letters = Queue(settings.dlq_url, connect(lean=lean), on_call)
+        attributes = events.describe()
+        _check(settings, attributes, dead_letters.describe())
+        self._visibility_timeout = settings.visibility_timeout_seconds or attributes.visibility_timeout
+        self._max_attempts = _max_attempts(settings, attributes)
+        self._settings = settings
+        # A queue and not an Event: its `put` may be called from a signal handler (Python documentation, "queue",
+        # SimpleQueue.put), where setting an Event that the same thread is about to wait for would be a deadlock.
+        self._stop: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._failed = False
+
+        self._database = Database(
+            settings.conninfo,
+            max_connections=settings.writers,
+            statement_timeout_ms=settings.statement_timeout_ms,
+            lock_timeout_ms=settings.lock_timeout_ms,
+        )
+        self._gate = DatabaseGate(self._database, instrumentation)
+        self._in_flight = InFlight(settings.max_in_flight, self._visibility_timeout)
+        fast_events = Queue(settings.queue_url, fast, on_call)
+        self._acknowledger = Acknowledger(
+            events, fast_events, dead_letters, self._in_flight, self._max_attempts, instrumentation
+        )
+        writer = Writer(
+            self._database,
+            self._gate,
+            self._acknowledger,
+            statement_timeout=settings.statement_timeout_ms / 1000,
+            instrumentation=instrumentation,
+        )
+        self._consumers = Consumers(
+            fast_events,
+            self._gate,
+            self._in_flight,
+            writer,
+            self._acknowledger,
+            wait_seconds=wait_seconds,
+            visibility_timeout=self._visibility_timeout,
+            batch_size=settings.batch_size,
+            calls=calls,
+            writers=settings.writers,
+            concurrency=AdaptiveLimit(settings.threads),
+            on_empty=self.stop if until_empty else None,
+            instrumentation=instrumentation,
+        )
+        self._acknowledger.wait_until_no_receive = self._consumers.wait_until_no_receive
+        self._heartbeat = VisibilityHeartbeat(events, self._in_flight, self._visibility_timeout, instrumentation)
+        queues = {"events": events, "dead_letters": dead_letters}
+        self._telemetry.attach(
+            Sources(
+                gate_is_open=lambda: self._gate.is_open,
+                in_flight=lambda: len(self._in_flight),
+                pool_statistics=self._database.pool_statistics,
+                queues=queues,
+            )
+        )
+
+    def stop(self) -> None:
+        """Ask `run` to return. May be called from a signal handler."""
+        self._stop.put(None)
+
+    def run(self) -> bool:
+        """Work until stopped, or until the queue is empty; False says that a part has failed."""
+        self._database.open()
+        for name, run in self._telemetry.threads:
+            self._thread(name, run)
+        consumers = self._start()
+        log.info(
+            "started",
+            max_attempts=self._max_attempts,
+            visibility_timeout_seconds=self._visibility_timeout,
+            admin_address=self._telemetry.admin_address,
+        )
+        self._stop.get()
+        log.info("stopping")
+        clean = self._wind_down(consumers, time.monotonic() + STOP_TIMEOUT)
+        log.info("stopped", clean=clean)
+        return not self._failed
+
+    def _start(self) -> list[threading.Thread]:
+        for lane in self._acknowledger.lanes:
+            self._thread(lane.name, lane.run)
+        self._thread("leases", self._heartbeat.run)
+        self._thread("gate", self._gate.run)
+        return [self._thread(f"consumer-{n}", self._consumers.run) for n in range(self._settings.threads)]
+
+    def _wind_down(self, consumers: list[threading.Thread], deadline: float) -> bool:
+        """Stop everything in the order in which messages flow; whether all was finished by the deadline."""
+        if self._failed:
+            return False
+        self._consumers.stop()
+        self._gate.stop()
+        for thread in consumers:
+            thread.join(max(0.0, deadline - ACKNOWLEDGE_TIME - time.monotonic()))
+        clean = self._acknowledger.close(deadline)
+        self._heartbeat.stop()
+        self._database.close()
+        self._telemetry.stop()
+        return clean and not any(thread.is_alive() for thread in consumers)
+
+    def _thread(self, name: str, run: Callable[..., None], *args: object) -> threading.Thread:
+        # Daemons: when the time is up, the process ends whatever they are doing.
+        thread = threading.Thread(target=self._guarded, args=(name, run, *args), name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _guarded(self, name: str, run: Callable[..., None], *args: object) -> None:
+        try:
+            run(*args)
+        except BaseException as error:  # noqa: BLE001 (whatever it is, nobody else would hear of it)
+            # Where, and not what it said: that could be anybody's data.
+            log.critical(
+                "crashed", thread=name, error=type(error).__name__, stack=traceback.format_tb(error.__traceback__)
+            )
+            self._failed = True
+            self._stop.put(None)
+
+
+def check_queues(settings: WorkerSettings) -> None:
+    """Raise `InvalidSettings` or `SqsError` if the queues are not what a worker needs."""
+    client = connect()
+    _check(settings, Queue(settings.queue_url, client).describe(), Queue(settings.dlq_url, client).describe())
+
+
+def _check(settings: WorkerSettings, events: QueueAttributes, dead_letters: QueueAttributes) -> None:
+    if events.max_receive_count is None and settings.max_attempts is None:
+        raise InvalidSettings(
+            "the queue of QUEUE_URL has no redrive policy: give it one (maxReceiveCount and the dead-letter queue), "
+            "or set MAX_ATTEMPTS"
+        )
+    if dead_letters.arn == events.arn:
+        raise InvalidSettings("QUEUE_URL and DLQ_URL are the same queue")
+    if events.dead_letter_arn not in (None, dead_letters.arn):
+        log.warning("redrive_elsewhere", redrive_target=events.dead_letter_arn, dlq=dead_letters.arn)
+
+
+def _max_attempts(settings: WorkerSettings, events: QueueAttributes) -> int:
+    """The smaller one: beyond its own count SQS would move a message away without a reason."""
+    return min(count for count in (settings.max_attempts, events.max_receive_count) if count is not None)

@@ -1,0 +1,90 @@
+"""`signup-sync console`."""
+
+import ipaddress
+import secrets
+from contextlib import closing
+from urllib.parse import quote
+
+import click
+
+from worker.aws.sqs import Queue, connect
+from worker.cli import logs
+from worker.cli.app import Refused
+from worker.cli.commands.dlq.queues import Queues, check_pair
+from worker.dead_letters.held_messages import LANES
+from worker.dead_letters.requeue import LANES as TRANSFER_LANES
+from worker.dead_letters.scan import RECEIVERS, WAIT
+from worker.settings import ConsoleSettings
+
+OTHERS = 6  # calls to SQS under way at once, besides those about dead letters
+
+
+@click.command
+def console() -> None:
+    """Serve the console, a web page for operators, until stopped.
+
+    Is it well? Why did these messages fail? Mend them, send them back. Why has this user no row? It prints a link
+    with the token that opens it. CONSOLE_TOKEN, from a secret, sets the token instead (32 characters or more); then no
+    link is printed. Everything that is done with it is in its log, with the name that was given at the login.
+
+    Needs QUEUE_URL, DLQ_URL, DATABASE_URL and the standard AWS variables; the permissions are those of
+    `signup-sync dlq`. Also: CONSOLE_ADDRESS (127.0.0.1:8765), CONSOLE_READ_ONLY (look, and change nothing),
+    CONSOLE_REFRESH_SECONDS (30, how often dead letters are read while somebody looks), WORKER_URLS
+    (http://127.0.0.1:9090; several with commas, and a name may have several addresses), USER_POOL_ID (to look users up
+    in Cognito; cognito-idp:ListUsers), CONSOLE_CLOUDWATCH (the age of the oldest event;
+    cloudwatch:GetMetricStatistics).
+
+    It speaks HTTP and listens on loopback: reach one that runs elsewhere by a port forward.
+
+    \b
+    Examples:
+      signup-sync console
+      CONSOLE_READ_ONLY=true signup-sync console
+      USER_POOL_ID=eu-west-1_aBcDeFgHi WORKER_URLS=http://worker.internal:9090 signup-sync console
+    """
+    settings = ConsoleSettings.from_environment()
+    try:
+        from worker.console import server  # noqa: PLC0415 (what it needs is an extra)
+        from worker.console.app import application  # noqa: PLC0415 (the same)
+        from worker.console.console import Console  # noqa: PLC0415 (the same)
+    except ModuleNotFoundError as error:
+        raise Refused(f"{error.name} is not installed: pip install 'signup-sync[console]'") from None
+    logs.configure(settings.log_level, settings.log_format)
+    client = connect(wait_seconds=WAIT, connections=RECEIVERS + LANES + TRANSFER_LANES + OTHERS)
+    with closing(client):
+        queues = Queues(Queue(settings.queue_url, client), Queue(settings.dlq_url, client))
+        if settings.queue_url == settings.dlq_url:
+            raise Refused("QUEUE_URL and DLQ_URL are the same queue: DLQ_URL should be that of the dead letters")
+        check_pair(queues)
+        token = settings.console_token.get_secret_value() if settings.console_token else secrets.token_urlsafe(32)
+        host, port = settings.console_address
+        try:
+            listener = server.listen(host, port)
+        except OSError as error:
+            raise Refused(f"CONSOLE_ADDRESS {host}:{port}: {error.strerror or error}") from None
+        console_ = Console(settings, token, queues.events, queues.dead_letters, client)
+        console_.start()
+        try:
+            address = _address(host, listener.getsockname()[1])
+            shown = None if settings.console_token else token
+            server.serve(application(console_), listener, lambda: _announce(address, host, shown))
+        finally:
+            console_.stop()
+
+
+def _announce(address: str, host: str, token: str | None) -> None:
+    link = f"{address}/login" + (f"?token={quote(token)}" if token else "")
+    click.echo(f"signup-sync: the console is at {link}", err=True)
+    if not _is_loopback(host):
+        click.echo(f"signup-sync: {host} is not loopback, and nothing here is encrypted: who can listen?", err=True)
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,70 @@
+"""`signup-sync db migrate`, `status` and `dump-schema`."""
+
+import click
+
+from db import migrations
+from db.credentials import Conninfo
+from worker.cli.commands.database.clients import replace_with
+from worker.cli.environment_option import environment_option
+from worker.settings import DatabaseSettings, Environment
+
+# What differs between the environments, which the schema does not: roles.
+_PG_DUMP = ("pg_dump", "--schema-only", "--no-owner", "--no-privileges")
+
+
+@click.command
+@environment_option
+def migrate(environment: Environment) -> None:
+    """Create the tables, or bring them up to date.
+
+    Safe to run twice, or by two tasks at once: the second waits, and finds nothing to do. It is all or nothing.
+
+    \b
+    Examples:
+      DATABASE_URL=postgresql://localhost/app signup-sync db migrate
+      signup-sync db migrate --env prod
+    """
+    apply_migrations(DatabaseSettings.of(environment).conninfo)
+
+
+@click.command
+@environment_option
+def status(environment: Environment) -> None:
+    """Show which migrations the database has. Exit status 1 if one is missing.
+
+    \b
+    Example:
+      signup-sync db status
+    """
+    revisions = migrations.status(DatabaseSettings.of(environment).conninfo)
+    for revision in revisions:
+        click.echo(f"{'applied' if revision.applied else 'pending'} {revision.number} {revision.subject}")
+    if not all(revision.applied for revision in revisions):
+        raise SystemExit(1)
+
+
+@click.command
+@environment_option
+@click.argument("pg_dump_options", nargs=-1)
+def dump_schema(environment: Environment, pg_dump_options: tuple[str, ...]) -> None:
+    """Print the tables, indexes and functions as SQL, without any row.
+
+    It is what the database really has, as pg_dump sees it; pg_dump must be installed, and be no older than the server.
+    What stands behind -- goes to pg_dump: with --restrict-key, which it has since its release 17.6, two dumps of the
+    same schema are equal.
+
+    \b
+    Examples:
+      signup-sync db dump-schema > schema.sql
+      signup-sync db dump-schema --env prod -- --restrict-key=schema > prod.sql
+    """
+    replace_with((*_PG_DUMP, *pg_dump_options), DatabaseSettings.of(environment).conninfo)
+
+
+def apply_migrations(conninfo: Conninfo) -> None:
+    """And say which. Raises `psycopg.Error`."""
+    applied = migrations.migrate(conninfo)
+    for revision in applied:
+        click.echo(f"applied {revision.number} {revision.subject}")
+    if not applied:
+        click.echo("up to date")

@@ -1,0 +1,77 @@
+"""Dead letters in words: as a row, as JSON, in full."""
+
+import json
+import time
+from typing import Any
+
+import click
+
+from worker.cli.terminal import Table, styled
+from worker.dead_letters.dead_letter import DeadLetter
+from worker.dead_letters.files import written_attributes
+from worker.dead_letters.lossless_json import pretty
+from worker.text import duration, printable
+
+
+def letters_table() -> Table:
+    """The table of `list`; see `letter_row`."""
+    return Table([("ID", 36), ("AGE", 6), ("ATTEMPTS", 8), ("REASON", 20), ("TYPE", 19), ("DETAIL", 0)])
+
+
+def letter_row(letter: DeadLetter) -> tuple[str, ...]:
+    """Without anything of what people wrote."""
+    attempts = str(letter.attempts)
+    return letter.id, duration(age(letter)), attempts, letter.reason, letter.event_type, letter.detail or "-"
+
+
+def letter_object(letter: DeadLetter) -> dict[str, Any]:
+    """What `list --json` prints; nothing of what people wrote."""
+    return {
+        "id": letter.id,
+        "event_id": letter.event_id,
+        "type": letter.event_type,
+        "reason": letter.reason,
+        "detail": letter.detail or None,
+        "failed_at": letter.failed_at or None,
+        "age_seconds": round(age(letter)),
+        "attempts": letter.attempts,
+    }
+
+
+def letter_in_full(letter: DeadLetter) -> dict[str, Any]:
+    """What `show --json` prints."""
+    problem = letter.problem
+    attributes = written_attributes(letter.message.attributes)
+    message = {"attributes": attributes, "body": letter.message.body}
+    return {**letter_object(letter), **message, "valid": problem is None, "problem": problem}
+
+
+def show_letter(letter: DeadLetter) -> None:
+    """For a person: everything, and whether the worker would take it today."""
+    for name, value in letter_object(letter).items():
+        shown = duration(age(letter)) if name == "age_seconds" else "-" if value is None else str(value)
+        _line(name.removesuffix("_seconds"), shown)
+    click.echo("\n" + styled("attributes", bold=True))
+    for name, attribute in sorted(written_attributes(letter.message.attributes).items()):
+        _line(name, attribute.get("StringValue") or attribute.get("BinaryValue") or "")
+    click.echo("\n" + styled("body", bold=True))
+    click.echo(printable(pretty(letter.message.body), lines=True))
+    click.echo("\n" + styled("today", bold=True))
+    problem = letter.problem
+    if problem is None:
+        click.echo(styled("  valid: the worker would take it", color="green"))
+    else:
+        click.echo(styled(printable(f"  invalid: {problem}"), color="red"))
+
+
+def echo_json(content: dict[str, Any]) -> None:
+    click.echo(json.dumps(content))
+
+
+def age(letter: DeadLetter) -> float:
+    """Seconds since it was sent."""
+    return max(0.0, time.time() - letter.message.sent_at)
+
+
+def _line(name: str, value: str) -> None:
+    click.echo(f"  {printable(name):<18} {printable(value)}")

@@ -1,0 +1,123 @@
+"""`signup-sync dlq stats`, `list` and `show`."""
+
+from collections import Counter
+from itertools import islice
+
+import click
+
+from worker.cli.app import Refused
+from worker.cli.commands.dlq import options
+from worker.cli.commands.dlq.formats import (
+    age,
+    echo_json,
+    letter_in_full,
+    letter_object,
+    letter_row,
+    letters_table,
+    show_letter,
+)
+from worker.cli.commands.dlq.queues import inspecting, open_queues
+from worker.cli.progress import progress_bar
+from worker.cli.terminal import Table
+from worker.dead_letters.dead_letter import DeadLetter, Selection
+from worker.dead_letters.scan import Scan
+from worker.text import duration
+
+MAX_SHOWN = 20  # messages of one event
+
+
+@click.command
+@options.as_json
+def stats(as_json: bool) -> None:
+    """Count the dead letters by reason and by type, and say how old the oldest is.
+
+    What SQS itself moved, because the worker died on it, has no reason and is counted as worker_crashed. A queue is
+    no table: what others hold in this moment is not counted.
+
+    \b
+    Examples:
+      signup-sync dlq stats
+      signup-sync dlq stats --json
+    """
+    reasons: Counter[str] = Counter()
+    types: Counter[str] = Counter()
+    oldest = 0.0
+    with inspecting(open_queues().dead_letters) as inspection:
+        attributes = inspection.attributes
+        with progress_bar("reading", attributes.visible) as advance:
+            for letter in map(DeadLetter, inspection):
+                reasons[letter.reason] += 1
+                types[letter.event_type] += 1
+                oldest = max(oldest, age(letter))
+                advance(1)
+    if as_json:
+        counts = {"messages": reasons.total(), "in_flight_elsewhere": attributes.in_flight}
+        echo_json({**counts, "by_reason": reasons, "by_type": types, "oldest_age_seconds": round(oldest)})
+    else:
+        _print_stats(reasons, types, oldest)
+
+
+@click.command("list")
+@options.selection
+@options.as_json
+def list_(selection: Selection, as_json: bool) -> None:
+    """Show one line for each dead letter.
+
+    The lines hold nothing of what people wrote; `show` does. The age is the time since it was sent to this queue, or
+    to the events queue if SQS itself moved it. The attempts of worker_crashed include looks at it. Piped, it is
+    fields with tabs in between.
+
+    \b
+    Examples:
+      signup-sync dlq list
+      signup-sync dlq list --reason unknown_author --older-than 1h
+      signup-sync dlq list --match ada@example.org --json
+    """
+    table = letters_table()
+    with inspecting(open_queues().dead_letters) as inspection:
+        for letter in selection.choose(inspection):
+            if as_json:
+                echo_json(letter_object(letter))
+            else:
+                table.row(*letter_row(letter))
+
+
+@click.command
+@click.argument("message_id", metavar="ID")
+@options.as_json
+def show(message_id: str, as_json: bool) -> None:
+    """Show one dead letter in full, and whether the worker would take it today.
+
+    ID is the message's, as `list` shows it, or the event's. This shows personal data.
+
+    \b
+    Examples:
+      signup-sync dlq show 5fea7756-0ea4-451a-a703-a558b933e274
+      signup-sync dlq show 5fea7756-0ea4-451a-a703-a558b933e274 --json
+    """
+    with inspecting(open_queues().dead_letters) as inspection:
+        letters = list(islice(Selection(ids=frozenset({message_id})).choose(inspection), MAX_SHOWN))
+        if not letters:
+            raise not_found(message_id, inspection)
+        inspection.finish()
+    for letter in letters:
+        if as_json:
+            echo_json(letter_in_full(letter))
+        else:
+            show_letter(letter)
+
+
+def not_found(message_id: str, inspection: Scan) -> Refused:
+    others = inspection.attributes.in_flight
+    perhaps = f"; somebody else holds about {others} messages, try again in a moment" if others else ""
+    return Refused(f"there is no dead letter {message_id}{perhaps}")
+
+
+def _print_stats(reasons: Counter[str], types: Counter[str], oldest: float) -> None:
+    table = Table([("", 6), ("", 28), ("COUNT", 0)])
+    for name, counts in (("reason", reasons), ("type", types)):
+        for value, count in counts.most_common():
+            table.row(name, value, str(count))
+    table.row("total", "", str(reasons.total()))
+    if reasons:
+        table.row("oldest", "", duration(oldest))

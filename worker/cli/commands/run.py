@@ -1,0 +1,69 @@
+"""`signup-sync worker`."""
+
+import os
+import signal
+from types import FrameType
+
+import click
+
+from worker.assembly import Worker, check_queues
+from worker.cli import logs
+from worker.settings import MAX_PROCESSES, WorkerSettings
+from worker.supervisor import run_processes, stop_with_input
+
+
+@click.command
+@click.option(
+    "--processes",
+    type=click.IntRange(1, MAX_PROCESSES),
+    help="Run as many workers as one, to use more than one core; instead of the setting PROCESSES.",
+)
+@click.option(
+    "--once", "--drain", "until_empty", is_flag=True, help="Stop when the queue has been empty for one long poll."
+)
+@click.option("--supervised", is_flag=True, hidden=True)
+def worker(processes: int | None, until_empty: bool, supervised: bool) -> None:
+    """Write what is in the events queue into the database, until stopped.
+
+    Needs QUEUE_URL, DLQ_URL, DATABASE_URL and the standard AWS variables. SIGTERM and Ctrl-C stop it: it commits what
+    it has begun, returns the rest to the queue and exits 0 within 25 seconds; on a quiet queue it first waits for the
+    end of its long poll, at most RECEIVE_WAIT_SECONDS. A second Ctrl-C ends it at once; then what it holds is visible
+    again after the queue's visibility timeout, and nothing is lost either way.
+
+    Each of several processes is a worker by itself, with connections, limits and an admin server of its own: the first
+    at ADMIN_ADDRESS, the next at the port above, and so on. If one fails, all end.
+
+    \b
+    Examples:
+      signup-sync worker
+      signup-sync worker --once
+      signup-sync worker --processes 2
+      LOG_LEVEL=debug BATCH_SIZE=500 signup-sync worker
+    """
+    settings = WorkerSettings.from_environment()
+    logs.configure(settings.log_level, settings.log_format)
+    count = processes or settings.processes
+    if count > 1 and not supervised:
+        check_queues(settings)
+        own = [{"ADMIN_ADDRESS": settings.admin_address_of(number)} for number in range(count)]
+        os._exit(run_processes(["--once"] if until_empty else [], own))
+    _run(Worker(settings, until_empty=until_empty), supervised=supervised)
+
+
+def _run(consumer: Worker, *, supervised: bool) -> None:
+    def stop(number: int, _: FrameType | None) -> None:
+        signal.signal(number, leave)
+        consumer.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    if supervised:
+        stop_with_input(consumer.stop)
+    failed = not consumer.run()
+    # Without waiting for threads that are still busy: what they hold is SQS's again.
+    os._exit(1 if failed else 0)
+
+
+def leave(number: int, _: FrameType | None) -> None:
+    """The second signal: at once."""
+    os._exit(128 + number)

@@ -1,0 +1,51 @@
+"""Logs: one JSON object a line on standard output, or coloured key-value lines where a person reads them.
+
+What people wrote about themselves (e-mail addresses, names, handles, messages) is never passed to a logger.
+"""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from worker.settings import no_color
+
+
+def configure(level: str, log_format: Literal["auto", "json", "console"]) -> None:
+    """Set up structlog for this process."""
+    # The pool tries again in the background and would report each attempt; `worker.pipeline.database_gate` reports the
+    # outage, once.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *_renderers(log_format == "console" or (log_format == "auto" and sys.stdout.isatty())),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(),  # a line is one write, also where several processes share a pipe
+        cache_logger_on_first_use=True,
+    )
+
+
+def _renderers(console: bool) -> list[Processor]:
+    if console:
+        colors = sys.stdout.isatty() and not no_color()
+        return [_printable, structlog.dev.ConsoleRenderer(colors=colors)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _printable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """With escapes for what would move the cursor or begin a line: an id is what a publisher wrote.
+
+    JSON has escapes of its own.
+    """
+    return {name: _escaped(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

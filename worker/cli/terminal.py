@@ -1,0 +1,44 @@
+"""The terminal: colours where they are wanted, tables where they fit."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+
+import click
+
+from worker.settings import no_color
+from worker.text import printable
+
+_COLUMN_GAP = "  "
+
+
+def styled(text: str, *, color: str | None = None, bold: bool = False) -> str:
+    """For standard output; plain unless that is a terminal on which colours are wanted."""
+    return click.style(text, fg=color, bold=bold) if sys.stdout.isatty() and not no_color() else text
+
+
+class Table:
+    """Rows as they come: columns under a heading on a terminal, else fields with tabs in between.
+
+    A column is as wide as it was said to be; the last one gets what is left of the line.
+    """
+
+    def __init__(self, columns: Sequence[tuple[str, int]]) -> None:
+        """`columns`: each one's heading, and its width in characters."""
+        self._widths = [width for _, width in columns]
+        self._terminal = sys.stdout.isatty()
+        self._line = shutil.get_terminal_size().columns
+        self._headings: Sequence[str] = [heading for heading, _ in columns]
+
+    def row(self, *cells: str) -> None:
+        if not self._terminal:
+            click.echo("\t".join(map(printable, cells)))
+            return
+        if self._headings:
+            click.echo(styled(self._laid_out(self._headings), bold=True))
+            self._headings = ()
+        click.echo(self._laid_out([printable(cell) for cell in cells]))
+
+    def _laid_out(self, cells: Sequence[str]) -> str:
+        line = _COLUMN_GAP.join(cell.ljust(width) for cell, width in zip(cells, self._widths, strict=True)).rstrip()
+        return line if len(line) <= self._line else line[: max(1, self._line - 1)] + "…"

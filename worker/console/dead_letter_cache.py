@@ -1,0 +1,281 @@
+"""The dead letters as a page can show them: a copy in memory, made by looking at the queue now and then.
+
+A look is that of `signup-sync dlq list`, with the same promises: short leases, and all is released at its end. It is
+repeated while somebody has pages open, and takes at most a tenth of the time, since what one operator looks at is
+hidden from the others. Who wants to act goes first: the look under way is given up.
+
+The copy is bounded: `MAX_LISTED` messages and `MAX_BYTES` of bodies. What is beyond is counted and not listed.
+"""
+
+import json
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from signup_sync.sqs import SqsError
+from worker.aws.sqs import Queue, QueueAttributes, Received
+from worker.dead_letters.dead_letter import DeadLetter
+from worker.dead_letters.scan import Scan
+
+MAX_LISTED = 20_000  # messages
+MAX_BYTES = 33_554_432  # of their bodies together
+PART_OF_TIME = 10  # a look is followed by that many times as long without one
+MAX_ID = 128  # characters, of a user's id (`signup_sync.events`)
+AUDIENCE = 120.0  # seconds after the last page that somebody saw
+
+WRONG_QUEUE = (
+    "the queue of DLQ_URL has a redrive policy of its own: each look counts as a receive, and would move messages on;"
+    " is it the right queue?"
+)
+
+
+_is_unmistakable = re.compile(r"[^\s@]+@[^\s@]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+
+
+class Listed(DeadLetter):
+    """A dead letter that thousands of others are filtered with.
+
+    `user_id` is the user's whom the event is about, or who wrote it; None if it does not say.
+    """
+
+    __slots__ = ("_kind", "_why", "identities", "text", "user_id")
+
+    def __init__(self, message: Received) -> None:
+        super().__init__(message)
+        self._why = super().reason
+        self._kind = super().event_type
+        plain = json.dumps(self._event, ensure_ascii=False)
+        self.text = f"{message.body}\n{plain}".casefold()
+        data = self._event.get("data")
+        data = data if isinstance(data, dict) else {}
+        event_id = self._event.get("id") if self.event_type.startswith("user.") else None
+        self.user_id = _user_id(data.get("cognito_user_id")) or _user_id(event_id)
+        given = (event_id, data.get("cognito_user_id"), data.get("handle"), data.get("email"))
+        self.identities = frozenset(value.casefold() for value in given if isinstance(value, str))
+
+    @property
+    def reason(self) -> str:
+        return self._why
+
+    @property
+    def event_type(self) -> str:
+        return self._kind
+
+    def contains(self, text: str) -> bool:
+        """As for any dead letter, without reading the event again."""
+        return text.casefold() in self.text
+
+    def is_about(self, name: str) -> bool:
+        """Whether that is the id, handle or e-mail address of its user. An address or a UUID may be anywhere in it."""
+        wanted = name.casefold()
+        return wanted in self.identities or (_is_unmistakable(wanted) is not None and wanted in self.text)
+
+
+def _user_id(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_ID else None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a look has seen. `letters` are the newest first; times are since the epoch."""
+
+    taken_at: float
+    seconds: float
+    letters: tuple[Listed, ...] = ()
+    by_id: dict[str, Listed] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    types: Counter[str] = field(default_factory=Counter)
+    total: int = 0
+    oldest_at: float | None = None
+    in_flight_elsewhere: int = 0
+    at_limit: bool = False
+
+    @property
+    def unlisted(self) -> int:
+        return self.total - len(self.letters)
+
+
+class NotADeadLetterQueue(Exception):
+    """Looking would do harm."""
+
+
+class Shelf:
+    """Looks in a thread of its own, from `start` to `stop`."""
+
+    def __init__(self, queue: Queue, interval: float) -> None:
+        self._queue = queue
+        self._interval = interval
+        self._snapshot: Snapshot | None = None
+        self.problem: str | None = None
+        self._using = threading.Lock()  # the queue: one look or one action at a time
+        self._changed = threading.Condition()  # guards what follows
+        self._stopped = False
+        self._acting = 0  # who wants to act, or does
+        self._wanted_at = float("-inf")
+        self._due_at = 0.0
+        self._looks = 0
+        self._gone: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="shelf", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Release what is held, and return then."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def snapshot(self, wait: float = 0.0) -> Snapshot | None:
+        """The newest copy; None if the first look is not over within so many seconds, or has failed.
+
+        To ask for it keeps the looks going.
+        """
+        with self._changed:
+            self._wanted_at = time.monotonic()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._looks > 0 or self._stopped, wait)
+            return self._snapshot
+
+    def look_now(self, timeout: float) -> bool:
+        """Look at once, and wait for the end of that; False if it is not over after so many seconds."""
+        with self._changed:
+            looks = self._looks
+            self._wanted_at, self._due_at = time.monotonic(), 0.0
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._looks > looks or self._stopped, timeout)
+
+    def forget(self, message_ids: Collection[str]) -> None:
+        """These are gone from the queue, and so from the copy."""
+        with self._changed:
+            self._gone.update(message_ids)
+            if self._snapshot is not None:
+                self._snapshot = _without(self._snapshot, self._gone)
+            self._changed.notify_all()
+
+    @contextmanager
+    def inspecting(self) -> Iterator[Scan]:
+        """Look at the queue in order to act. Raises `SqsError` and `NotADeadLetterQueue`."""
+        self._acts(1)
+        try:
+            with self._using, Scan(self._queue, self._describe()) as inspection:
+                yield inspection
+        finally:
+            self._acts(-1)
+
+    def _acts(self, change: int) -> None:
+        with self._changed:
+            self._acting += change
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while self._wait_until_due():
+            started = time.monotonic()
+            snapshot: Snapshot | None = None
+            problem = None
+            try:
+                with self._using:
+                    snapshot = self._look()
+            except (SqsError, NotADeadLetterQueue) as error:
+                problem = str(error)
+            self._put(snapshot, problem, time.monotonic() - started)
+
+    def _wait_until_due(self) -> bool:
+        """False when there is nothing to wait for any more."""
+        with self._changed:
+            while not self._stopped:
+                now = time.monotonic()
+                watched = now - self._wanted_at < AUDIENCE
+                if watched and now >= self._due_at and not self._acting:
+                    return True
+                self._changed.wait(max(0.1, self._due_at - now) if watched and not self._acting else None)
+            return False
+
+    def _put(self, snapshot: Snapshot | None, problem: str | None, seconds: float) -> None:
+        with self._changed:
+            if snapshot is not None:
+                self._snapshot = _without(snapshot, self._gone)
+                self._gone.clear()
+            if snapshot is not None or problem is not None:
+                self.problem = problem
+                self._looks += 1
+                self._due_at = time.monotonic() + max(self._interval, PART_OF_TIME * seconds)
+            self._changed.notify_all()
+
+    def _look(self) -> Snapshot | None:
+        """None if it was given up."""
+        started_at = time.time()
+        letters = _Gathered()
+        with Scan(self._queue, self._describe()) as inspection:
+            for message in inspection:
+                letters.add(message)
+                if self._acting or self._stopped:
+                    return None
+            attributes, at_limit = inspection.attributes, inspection.at_limit
+        return letters.snapshot(started_at, attributes.in_flight, at_limit=at_limit)
+
+    def _describe(self) -> QueueAttributes:
+        attributes = self._queue.describe()
+        if attributes.max_receive_count is not None:
+            raise NotADeadLetterQueue(WRONG_QUEUE)
+        return attributes
+
+
+class _Gathered:
+    """The messages of a look."""
+
+    def __init__(self) -> None:
+        self._letters: list[Listed] = []
+        self._bytes = 0
+        self._reasons: Counter[str] = Counter()
+        self._types: Counter[str] = Counter()
+        self._oldest_at = float("inf")
+
+    def add(self, message: Received) -> None:
+        letter = Listed(message)
+        self._reasons[letter.reason] += 1
+        self._types[letter.event_type] += 1
+        self._oldest_at = min(self._oldest_at, message.sent_at)
+        self._bytes += len(message.body)
+        if len(self._letters) < MAX_LISTED and self._bytes <= MAX_BYTES:
+            self._letters.append(letter)
+
+    def snapshot(self, taken_at: float, in_flight: int, *, at_limit: bool) -> Snapshot:
+        letters = sorted(self._letters, key=lambda letter: (-letter.message.sent_at, letter.id))
+        return Snapshot(
+            taken_at=taken_at,
+            seconds=time.time() - taken_at,
+            letters=tuple(letters),
+            by_id={letter.id: letter for letter in letters},
+            reasons=self._reasons,
+            types=self._types,
+            total=self._reasons.total(),
+            oldest_at=self._oldest_at if self._reasons else None,
+            in_flight_elsewhere=in_flight,
+            at_limit=at_limit,
+        )
+
+
+def _without(snapshot: Snapshot, message_ids: Collection[str]) -> Snapshot:
+    gone = [snapshot.by_id[name] for name in message_ids if name in snapshot.by_id]
+    if not gone:
+        return snapshot
+    names = {letter.id for letter in gone}
+    letters = tuple(letter for letter in snapshot.letters if letter.id not in names)
+    return Snapshot(
+        taken_at=snapshot.taken_at,
+        seconds=snapshot.seconds,
+        letters=letters,
+        by_id={letter.id: letter for letter in letters},
+        reasons=snapshot.reasons - Counter(letter.reason for letter in gone),
+        types=snapshot.types - Counter(letter.event_type for letter in gone),
+        total=snapshot.total - len(gone),
+        oldest_at=min((letter.message.sent_at for letter in letters), default=None),
+        in_flight_elsewhere=snapshot.in_flight_elsewhere,
+        at_limit=snapshot.at_limit,
+    )

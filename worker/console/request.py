@@ -1,0 +1,187 @@
+"""A request, after it has passed the door: who is asking, what they sent, and how they are answered.
+
+Every page but the login needs a session. Every form needs the session's CSRF token, and comes from our own origin.
+"""
+
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import psycopg
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from signup_sync.postgres.errors import describe
+from signup_sync.sqs import SqsError
+from worker.console.console import Console
+from worker.console.sessions import Session
+
+MAX_FORM = 8_388_608  # bytes: an event of 1 MiB, with every character written as %XX, and what is around it
+MAX_FIELDS = 12_000  # of a form
+
+_HEADERS = {
+    # Nothing but our own files, and nothing inline (Content Security Policy Level 3).
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    # With "no-referrer" a browser would not say either where our own forms come from (Fetch Standard, "Origin header").
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Problem(Exception):
+    """Shown as a page: one line that says what is wrong and what to do."""
+
+    def __init__(self, text: str, status: int = 400) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(slots=True)
+class Visit:
+    """What a page is made for."""
+
+    console: Console
+    request: Request
+    session: Session
+    form: dict[str, list[str]] = field(default_factory=dict)
+
+    def given(self, name: str) -> str:
+        """A field of the form; empty if it is not there."""
+        return self.form.get(name, [""])[0]
+
+    def asked(self, name: str) -> str:
+        """A field of the address; empty if it is not there."""
+        return self.request.query_params.get(name, "")
+
+    def page(self, template: str, *, status: int = 200, **content: Any) -> Response:
+        return self.console.page(template, status=status, session=self.session, path=self.request.url.path, **content)
+
+    def audit(self, what: str, subject: str = "", outcome: str = "done") -> None:
+        self.console.audit.record(self.session.who, what, subject, outcome)
+
+
+Page = Callable[[Visit], Response]
+Endpoint = Callable[[Request], Any]
+
+
+def look(page: Page) -> Endpoint:
+    """A page to read."""
+
+    async def endpoint(request: Request) -> Response:
+        return await run_in_threadpool(_answer, page, request, b"", form=False)
+
+    return endpoint
+
+
+def ask(page: Page) -> Endpoint:
+    """What is sent by a form and changes nothing outside of the console."""
+
+    async def endpoint(request: Request) -> Response:
+        body = await read_body(request)
+        return await run_in_threadpool(_answer, page, request, body, form=True)
+
+    return endpoint
+
+
+def change(page: Page) -> Endpoint:
+    """What is sent by a form and changes something; not in read-only mode."""
+
+    def writable(visit: Visit) -> Response:
+        if visit.console.read_only:
+            raise Problem("This console is read-only (CONSOLE_READ_ONLY): nothing was changed.", 403)
+        return page(visit)
+
+    return ask(writable)
+
+
+def see_other(path: str) -> Response:
+    """Go on with a page to read, so that to reload it sends nothing again."""
+    return RedirectResponse(path, status_code=303)
+
+
+async def read_body(request: Request) -> bytes:
+    """The form; raises `Problem` if it is too large."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM:
+            raise Problem("The form is too large.", 413)
+    return bytes(body)
+
+
+def read_form(body: bytes) -> dict[str, list[str]]:
+    """Raises `Problem` if that is none."""
+    form: dict[str, list[str]] = {}
+    try:
+        text = body.decode("ascii")
+        for name, value in parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS):
+            form.setdefault(name, []).append(value)
+    except ValueError:
+        raise Problem("The form cannot be read.") from None
+    return form
+
+
+def is_from_here(headers: Headers) -> bool:
+    """Whether a form was sent by a page of ours, as far as the browser tells (Fetch Standard, "Origin header")."""
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        return False
+    return headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+
+
+def _answer(page: Page, request: Request, body: bytes, *, form: bool) -> Response:
+    console: Console = request.app.state.console
+    session = console.sessions.find(request.cookies.get(console.cookie, ""))
+    if session is None:
+        return see_other("/login")
+    visit = Visit(console, request, session)
+    if form:
+        visit.form = read_form(body)
+        if not (
+            is_from_here(request.headers) and hmac.compare_digest(visit.given("csrf").encode(), session.csrf.encode())
+        ):
+            raise Problem(
+                "This form is out of date, and nothing was done: go back, reload the page, and try again.", 403
+            )
+    try:
+        return page(visit)
+    except psycopg.Error as error:
+        raise Problem(f"The database does not answer: {describe(error)}", 503) from error
+    except SqsError as error:
+        raise Problem(f"SQS does not answer: {error}", 503) from error
+
+
+class Headed:
+    """Puts the security headers on every answer, and says how long the server has taken for it (Server-Timing)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+
+        async def send_headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+                headers["Server-Timing"] = f"page;dur={(time.perf_counter() - started) * 1000:.1f}"
+            await send(message)
+
+        await self._app(scope, receive, send_headed)

@@ -1,0 +1,174 @@
+"""Whether it is well: the queues, the workers and the database, asked every few seconds while somebody looks."""
+
+import threading
+import time
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import psycopg
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from db.pool import Database
+from signup_sync.postgres.errors import describe
+from signup_sync.sqs import SqsError
+from worker.aws.sqs import Queue, QueueAttributes
+from worker.console.worker_status import WorkerSeen, ask_workers
+
+INTERVAL = 5.0  # seconds
+AUDIENCE = 120.0  # seconds after the last page that somebody saw
+FIRST_WAIT = 2.5  # seconds that a page waits for what nobody has asked for in a while
+PERIOD = 60  # seconds between CloudWatch's values (SQS Developer Guide, "Available CloudWatch metrics for Amazon SQS")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the parts said; a part that did not answer has a problem instead."""
+
+    at: datetime
+    events: QueueAttributes | None
+    dead_letters: QueueAttributes | None
+    queue_problem: str | None
+    workers: tuple[WorkerSeen, ...]
+    database_problem: str | None
+    oldest_seconds: float | None
+    """Age of the oldest event in the queue, of CloudWatch."""
+    oldest_problem: str | None
+    """Why that is not known."""
+
+
+class OldestMessage:
+    """CloudWatch's age of the oldest message of a queue: SQS itself does not tell it."""
+
+    def __init__(self, queue_url: str) -> None:
+        """Raises `BotoCoreError`."""
+        self._name = queue_url.rpartition("/")[2]
+        config = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
+        self._client = boto3.client("cloudwatch", config=config)
+        self._answer: tuple[float | None, str | None] = (None, "CloudWatch has not been asked yet")
+        self._asked_at = float("-inf")
+
+    def seconds(self) -> tuple[float | None, str | None]:
+        """The age, or why it is not known; asked once a minute."""
+        if time.monotonic() - self._asked_at >= PERIOD:
+            self._asked_at = time.monotonic()
+            self._answer = self._ask()
+        return self._answer
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _ask(self) -> tuple[float | None, str | None]:
+        now = datetime.now(UTC)
+        try:
+            answer = self._client.get_metric_statistics(
+                Namespace="AWS/SQS",
+                MetricName="ApproximateAgeOfOldestMessage",
+                Dimensions=[{"Name": "QueueName", "Value": self._name}],
+                StartTime=now - timedelta(minutes=10),
+                EndTime=now,
+                Period=PERIOD,
+                Statistics=["Maximum"],
+            )
+        except ClientError as error:
+            return None, f"CloudWatch: {error.response.get('Error', {}).get('Code', 'Unknown')}"
+        except BotoCoreError as error:
+            return None, f"CloudWatch: {type(error).__name__}"
+        points = sorted(answer["Datapoints"], key=lambda point: point["Timestamp"])
+        return (points[-1]["Maximum"], None) if points else (None, "CloudWatch has no value of the last ten minutes")
+
+
+class Watch:
+    """Asks in a thread of its own, from `start` to `stop`; other calls go to the `executor`."""
+
+    def __init__(
+        self,
+        events: Queue,
+        dead_letters: Queue,
+        worker_urls: tuple[str, ...],
+        database: Database,
+        executor: Executor,
+        oldest: OldestMessage | None,
+    ) -> None:
+        self._events = events
+        self._dead_letters = dead_letters
+        self._worker_urls = worker_urls
+        self._database = database
+        self._executor = executor
+        self._oldest = oldest
+        self._changed = threading.Condition()  # guards what follows
+        self._seen: Seen | None = None
+        self._seen_at = float("-inf")
+        self._wanted_at = float("-inf")
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._thread.join()
+        if self._oldest:
+            self._oldest.close()
+
+    def seen(self) -> Seen | None:
+        """The newest; what is old is waited for a moment. None if there is none yet. Keeps the asking going."""
+        with self._changed:
+            self._wanted_at = time.monotonic()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._is_fresh() or self._stopped, FIRST_WAIT)
+            return self._seen
+
+    def _is_fresh(self) -> bool:
+        return time.monotonic() - self._seen_at < 2 * INTERVAL + FIRST_WAIT
+
+    def _run(self) -> None:
+        while self._wait_until_due():
+            seen = self._ask()
+            with self._changed:
+                self._seen, self._seen_at = seen, time.monotonic()
+                self._changed.notify_all()
+
+    def _wait_until_due(self) -> bool:
+        with self._changed:
+            while not self._stopped:
+                now = time.monotonic()
+                watched = now - self._wanted_at < AUDIENCE
+                due_in = self._seen_at + INTERVAL - now
+                if watched and due_in <= 0:
+                    return True
+                self._changed.wait(due_in if watched else None)
+            return False
+
+    def _ask(self) -> Seen:
+        database_problem = self._executor.submit(self._database_problem)
+        queues, queue_problem = self._queues()
+        oldest, oldest_problem = self._oldest.seconds() if self._oldest else (None, None)
+        return Seen(
+            at=datetime.now(UTC),
+            events=queues[0],
+            dead_letters=queues[1],
+            queue_problem=queue_problem,
+            workers=tuple(ask_workers(self._worker_urls, self._executor)),
+            database_problem=database_problem.result(),
+            oldest_seconds=oldest,
+            oldest_problem=oldest_problem,
+        )
+
+    def _queues(self) -> tuple[tuple[QueueAttributes | None, QueueAttributes | None], str | None]:
+        try:
+            return (self._events.describe(), self._dead_letters.describe()), None
+        except SqsError as error:
+            return (None, None), str(error)
+
+    def _database_problem(self) -> str | None:
+        try:
+            with self._database.transaction():
+                return None
+        except psycopg.Error as error:
+            return describe(error)

@@ -1,0 +1,1 @@
+"""Dead letters: read, choose, mend, send back, export."""

@@ -1,0 +1,157 @@
+"""Dead letters: what a message in the dead-letter queue says of itself, and which of them an operator means.
+
+What SQS itself moved there, because the worker died on it, says nothing of why: its reason is `worker_crashed`.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from signup_sync.events import InvalidEvent, parse_event
+from signup_sync.sqs import Outgoing
+from worker.aws.sqs import Received
+from worker.failure import DETAIL, FAILED_AT, FAILURE_ATTRIBUTES, REASON, RECEIVE_COUNT, WORKER_CRASHED
+
+UNREADABLE = "unreadable"
+"""Stands for the type of an event that does not say its type."""
+
+# What may be printed of a broken event: anything else may be somebody's address or name, in the wrong place.
+_is_name = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
+
+
+class DeadLetter:
+    """A message of the dead-letter queue, as it was received."""
+
+    __slots__ = ("_event", "message")
+
+    def __init__(self, message: Received) -> None:
+        self.message = message
+        self._event = _members(message.body)
+
+    @property
+    def id(self) -> str:
+        """The message's, in the dead-letter queue."""
+        return self.message.message_id
+
+    @property
+    def label(self) -> str:
+        """How it is named to an operator."""
+        return self.id
+
+    @property
+    def reason(self) -> str:
+        return self._attribute(REASON) or WORKER_CRASHED
+
+    @property
+    def detail(self) -> str:
+        return self._attribute(DETAIL)
+
+    @property
+    def failed_at(self) -> str:
+        """RFC 3339, UTC; empty if unknown."""
+        return self._attribute(FAILED_AT)
+
+    @property
+    def event_type(self) -> str:
+        """`UNREADABLE` if there is none that can be shown."""
+        return plain_name(self._event.get("type")) or UNREADABLE
+
+    @property
+    def event_id(self) -> str | None:
+        """None if there is none that can be shown."""
+        return plain_name(self._event.get("id"))
+
+    @property
+    def attempts(self) -> int:
+        """Receives in the events queue. Of what SQS moved itself the looks at it in the dead-letter queue count too:
+        SQS goes on counting (SQS API Reference, ReceiveMessage, ApproximateReceiveCount)."""
+        given = self._attribute(RECEIVE_COUNT)
+        return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else self.message.receive_count
+
+    @property
+    def problem(self) -> str | None:
+        """Why the worker would refuse it today at once, None if it would not. Holds no value of the event."""
+        try:
+            parse_event(self.message.body)
+        except InvalidEvent as error:
+            return str(error)
+        return None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The ids it may be asked for by: its own, the one it had in the events queue, and its event's."""
+        return frozenset({self.id, self._attribute("source_message_id"), str(self._event.get("id"))})
+
+    def original(self, body: str | None = None) -> Outgoing:
+        """The message as it was before it failed, or with another body."""
+        return Outgoing(self.message.body if body is None else body, without_failure(self.message.attributes))
+
+    def contains(self, text: str) -> bool:
+        """Whether the body has the text in it, in upper or lower case, escaped or not."""
+        wanted = text.casefold()
+        if wanted in self.message.body.casefold():
+            return True
+        return wanted in json.dumps(self._event, ensure_ascii=False).casefold()
+
+    def _attribute(self, name: str) -> str:
+        return str(self.message.attributes.get(name, {}).get("StringValue", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which dead letters a command is about: those for which all that is given holds. Times are since the epoch."""
+
+    ids: frozenset[str] = frozenset()
+    reasons: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    sent_before: float | None = None
+    sent_after: float | None = None
+    text: str | None = None
+    limit: int | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        return self == Selection()
+
+    def matches(self, letter: DeadLetter) -> bool:
+        return (
+            (not self.ids or not self.ids.isdisjoint(letter.names))
+            and (not self.reasons or letter.reason in self.reasons)
+            and (not self.types or letter.event_type in self.types)
+            and (self.sent_before is None or letter.message.sent_at <= self.sent_before)
+            and (self.sent_after is None or letter.message.sent_at >= self.sent_after)
+            and (self.text is None or letter.contains(self.text))
+        )
+
+    def choose(self, messages: Iterable[Received]) -> Iterator[DeadLetter]:
+        """Those that match, as far as the limit; ends early when all messages asked for by their own id are found."""
+        chosen = 0
+        missing = set(self.ids)
+        for letter in map(DeadLetter, messages):
+            if not self.matches(letter):
+                continue
+            yield letter
+            chosen += 1
+            missing.discard(letter.id)
+            if chosen == self.limit or (self.ids and not missing):
+                return
+
+
+def without_failure(attributes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """A message's attributes without those that say why it failed."""
+    return {name: value for name, value in attributes.items() if name not in FAILURE_ATTRIBUTES}
+
+
+def _members(body: str) -> dict[str, Any]:
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def plain_name(value: object) -> str | None:
+    """A value that may be shown and logged; None if it is not a plain id or type, and so may be anything."""
+    return value if isinstance(value, str) and _is_name(value) else None

@@ -1,0 +1,59 @@
+"""Replays: which dead letters may be sent back, as they were or edited, and in which words their outcome is told."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from signup_sync.events import InvalidEvent, parse_event
+from signup_sync.sqs import MESSAGE_BYTES
+from worker.aws.sqs import LEASE_LOST
+from worker.dead_letters.dead_letter import DeadLetter
+from worker.dead_letters.requeue import Result
+
+Outcome = Literal["replayed", "would_replay", "sent_before", "invalid", "came_back", "not_sent", "not_deleted"]
+
+COMPLETE: tuple[Outcome, ...] = ("replayed", "would_replay", "sent_before", "came_back")
+"""Of these nothing was left that should have been replayed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A dead letter and the body it is to have."""
+
+    letter: DeadLetter
+    body: str
+
+    @property
+    def problem(self) -> str | None:
+        """Why the worker would refuse it, None if it would not."""
+        if self.letter.original(self.body).size > MESSAGE_BYTES:
+            return f"longer than {MESSAGE_BYTES} bytes"
+        try:
+            parse_event(self.body)
+        except InvalidEvent as error:
+            return str(error)
+        return None
+
+
+def reason_to_leave(letter: DeadLetter, began: float) -> tuple[Outcome, str] | None:
+    """Why it is not sent back as it is by a replay that `began` then (seconds since the epoch, of SQS's clock)."""
+    problem = letter.problem
+    if problem is not None:
+        return "invalid", f"it would fail again: {problem}"
+    return came_back(letter, began)
+
+
+def came_back(letter: DeadLetter, began: float) -> tuple[Outcome, str] | None:
+    """Whether it is not of those that were there when the replay began."""
+    # SQS's time is given in whole seconds.
+    return ("came_back", "it failed while this was running") if letter.message.sent_at > began + 1 else None
+
+
+def outcome_of(result: Result[Any]) -> tuple[Outcome, str]:
+    """What a transfer did, and, where that was not all, why."""
+    if result.code is None:
+        return "replayed", ""
+    if result.sent:
+        return "not_deleted", f"sent, but still here too ({result.code}): another replay is safe"
+    if result.code in LEASE_LOST:
+        return "not_sent", "its lease is over, and somebody else may hold it"
+    return "not_sent", f"SQS did not take it: {result.code}"

@@ -1,0 +1,156 @@
+"""Sending to the events queue what came from somewhere else, which then lets go of it.
+
+An entry is let go of when its own send was acknowledged, and never before: whatever ends the command in between leaves
+the entry in both places, and writing an event twice does no harm.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+from signup_sync.backoff import exponential
+from signup_sync.sqs import BATCH_ENTRIES, MESSAGE_BYTES, Outgoing
+from worker.aws.sqs import NOT_IN_FLIGHT, Queue
+
+LANES = 8  # batches under way at once
+ATTEMPTS = 5  # of an entry of a batch call, each after a longer wait
+FIRST_RETRY = 0.2  # seconds
+MAX_RETRY = 2.0  # seconds
+
+
+class Source(Protocol):
+    """Where the entries come from."""
+
+    def has(self, key: str) -> bool:
+        """Whether the entry is still ours to send."""
+
+    def let_go(self, keys: Sequence[str]) -> dict[str, str]:
+        """These were sent. Returns a code for each that is still there. Raises `SqsError`."""
+
+
+class Keyed(Protocol):
+    @property
+    def id(self) -> str:
+        """By which the source knows it."""
+
+
+EntryT = TypeVar("EntryT", bound=Keyed)
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Generic[EntryT]):
+    """What became of an entry: where it was not `sent`, it is where it was; if it was, it may be there as well.
+
+    `code` is AWS's word for what was not done, None if all was.
+    """
+
+    entry: EntryT
+    sent: bool
+    code: str | None
+
+
+class Requeue(Generic[EntryT]):
+    """Takes entries within its context, and tells `report` of each, in the thread that uses it.
+
+    The end of the context waits for what was begun; if it ends with an exception, the rest is not begun. `rate` is in
+    messages a second. `add` and the end of the context raise `SqsError`.
+    """
+
+    def __init__(
+        self, events: Queue, source: Source, report: Callable[[Result[EntryT]], None], rate: float | None = None
+    ) -> None:
+        self._events = events
+        self._source = source
+        self._report = report
+        self._rate = rate
+        self._batch_size = BATCH_ENTRIES if rate is None else max(1, min(BATCH_ENTRIES, int(rate)))
+        self._next_at = time.monotonic()
+        self._batch: list[tuple[EntryT, Outgoing]] = []
+        self._running: set[Future[list[Result[EntryT]]]] = set()
+        self._pool = ThreadPoolExecutor(LANES, "transfer")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if exc_type is None:
+                self._begin()
+                self._collect(at_most=0)
+        finally:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            for future in self._running:
+                if not future.cancelled() and future.exception() is None:
+                    self._tell(future)
+
+    def add(self, entry: EntryT, message: Outgoing) -> None:
+        """Send it, some time before the end of the context."""
+        size = sum(waiting.size for _, waiting in self._batch) + message.size
+        if self._batch and (len(self._batch) == self._batch_size or size > MESSAGE_BYTES):
+            self._begin()
+        self._batch.append((entry, message))
+
+    def _begin(self) -> None:
+        batch, self._batch = self._batch, []
+        if batch:
+            self._pace(len(batch))
+            self._collect(at_most=LANES - 1)
+            self._running.add(self._pool.submit(self._transfer, batch))
+
+    def _pace(self, messages: int) -> None:
+        if self._rate is not None:
+            time.sleep(max(0.0, self._next_at - time.monotonic()))
+            self._next_at = max(self._next_at, time.monotonic()) + messages / self._rate
+
+    def _collect(self, *, at_most: int) -> None:
+        """Wait until there are no more batches under way than that, and tell of those that are not."""
+        while len(self._running) > at_most:
+            done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._running.remove(future)
+                self._tell(future)
+
+    def _tell(self, future: "Future[list[Result[EntryT]]]") -> None:
+        for result in future.result():
+            self._report(result)
+
+    def _transfer(self, batch: list[tuple[EntryT, Outgoing]]) -> list[Result[EntryT]]:
+        lost = {entry.id for entry, _ in batch if not self._source.has(entry.id)}
+        results = [Result(entry, sent=False, code=NOT_IN_FLIGHT) for entry, _ in batch if entry.id in lost]
+        ours = [(entry, message) for entry, message in batch if entry.id not in lost]
+        delays = exponential(FIRST_RETRY, MAX_RETRY)
+        for attempt in range(1, ATTEMPTS + 1):
+            sends = self._events.send([message for _, message in ours]) if ours else []
+            failures = {failure.index: failure for failure in sends}
+            results += self._let_go([entry for index, (entry, _) in enumerate(ours) if index not in failures])
+            final = [f for f in failures.values() if f.sender_fault or attempt == ATTEMPTS]
+            results += [Result(ours[failure.index][0], sent=False, code=failure.code) for failure in final]
+            ours = [ours[index] for index, failure in failures.items() if failure not in final]
+            if not ours:
+                break
+            time.sleep(next(delays))
+        return results
+
+    def _let_go(self, entries: Sequence[EntryT]) -> list[Result[EntryT]]:
+        still_there = let_go(self._source, [entry.id for entry in entries])
+        return [Result(entry, sent=True, code=still_there.get(entry.id)) for entry in entries]
+
+
+def let_go(source: Source, keys: Sequence[str]) -> dict[str, str]:
+    """Have the source let go of these, and try again with what it could not. Returns a code for what is still there.
+
+    Raises `SqsError`.
+    """
+    still_there: dict[str, str] = source.let_go(keys) if keys else {}
+    for delay in islice(exponential(FIRST_RETRY, MAX_RETRY), ATTEMPTS - 1):
+        if not still_there:
+            break
+        time.sleep(delay)
+        still_there = source.let_go(list(still_there))
+    return still_there

@@ -1,0 +1,47 @@
+"""Failure: why a message is a dead letter, and the message attributes that say so.
+
+Written by the worker and read by the operators' tools, both by these names.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from worker.aws.sqs import text_attribute
+
+FailureReason = Literal[
+    "invalid_event",
+    "unknown_type",
+    "unknown_author",
+    "unknown_parent",
+    "rejected_by_database",
+    "attempts_exhausted",
+]
+
+FAILURE_REASONS: tuple[FailureReason, ...] = get_args(FailureReason)
+RETRY_REASONS: tuple[FailureReason, ...] = ("unknown_author", "unknown_parent", "attempts_exhausted")
+
+WORKER_CRASHED = "worker_crashed"
+"""The reason of a message that SQS itself moved, because the worker died on it: it has no attributes."""
+
+REASONS = (*FAILURE_REASONS, WORKER_CRASHED)
+
+REASON = "failure_reason"
+DETAIL = "failure_detail"
+FAILED_AT = "failed_at"
+RECEIVE_COUNT = "receive_count"
+SOURCE_MESSAGE_ID = "source_message_id"
+FAILURE_ATTRIBUTES = frozenset({REASON, DETAIL, FAILED_AT, RECEIVE_COUNT, SOURCE_MESSAGE_ID})
+
+
+def attributes(
+    reason: FailureReason, detail: str, receive_count: int, source_message_id: str
+) -> dict[str, dict[str, Any]]:
+    """The message attributes of a dead letter, of now. `detail` is one line without personal data."""
+    texts = {
+        REASON: reason,
+        DETAIL: detail,
+        FAILED_AT: datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        RECEIVE_COUNT: str(receive_count),
+        SOURCE_MESSAGE_ID: source_message_id,
+    }
+    return {name: text_attribute(text) for name, text in texts.items()}

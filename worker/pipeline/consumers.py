@@ -1,0 +1,225 @@
+"""Consumers: the threads that carry messages, each all the way from the queue to the tables.
+
+A thread receives, as the leader on a quiet queue or beside others on a busy one (`worker.pipeline.turns`); while its
+receives come back full it goes on, up to a batch. Then it parses, writes and deletes what it has: no message changes
+threads unless something is in its way, and no batch waits to be filled. So batches are as large as the queue is long,
+and an empty queue costs one call in `wait_seconds`.
+
+Nobody receives while the database is away, or while as much is in hand as may be.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from signup_sync.backoff import exponential
+from signup_sync.sqs import BATCH_ENTRIES, SqsError
+from worker.aws.sqs import CALL_LIMIT, Queue, Received
+from worker.delivery import Delivery
+from worker.pipeline.acknowledger import Acknowledger
+from worker.pipeline.adaptive_limit import AdaptiveLimit
+from worker.pipeline.database_gate import DatabaseGate
+from worker.pipeline.in_flight import InFlight
+from worker.pipeline.turns import Turns
+from worker.pipeline.writer import Writer
+from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation
+
+SHORT_WAIT = 1  # second: of a poll that others may want to see ended soon
+FIRST_RETRY = 0.5  # seconds
+MAX_RETRY = 20.0  # seconds
+RELEASE_WAIT = 2.0  # seconds that a release waits for the end of our own receives
+
+log = structlog.get_logger()
+
+
+class _Window:
+    """How many receives a thread makes at the same time; each thread has its own.
+
+    One, until they come back full; then twice as many each time, up to a batch (as TCP begins: RFC 5681, 3.1 "Slow
+    Start"). So hardly more receives come back empty than came back full before. `most` is what one may bring, of which
+    half counts as full: SQS does not always give all it has.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.calls = 1
+        self.full = False
+        self.body_size = 0  # bytes of the largest body of the last receives, by which the next ones are estimated
+
+    def update(self, messages: Sequence[Received], calls: int) -> None:
+        """So many receives have brought these messages."""
+        self.full = 2 * len(messages) >= self._most * calls
+        self.calls = 2 * calls if self.full else 1
+        self.body_size = max((len(message.body) for message in messages), default=0)
+
+
+class Consumers:
+    """What the threads share; `run` is each one's.
+
+    `batch_size` is how many messages are one transaction at most, `calls` how many receives may be under way together
+    for one, `writers` how many transactions there are at once. `on_empty` is called once the queue has been empty for
+    one poll and nothing is in hand.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        gate: DatabaseGate,
+        in_flight: InFlight,
+        writer: Writer,
+        acknowledger: Acknowledger,
+        *,
+        wait_seconds: int,
+        visibility_timeout: int,
+        batch_size: int,
+        calls: int,
+        writers: int,
+        concurrency: AdaptiveLimit,
+        on_empty: Callable[[], None] | None,
+        instrumentation: Instrumentation = NO_INSTRUMENTATION,
+    ) -> None:
+        self._queue = queue
+        self._gate = gate
+        self._in_flight = in_flight
+        self._writer = writer
+        self._acknowledger = acknowledger
+        self._wait_seconds = wait_seconds
+        self._visibility_timeout = visibility_timeout
+        self._batch_size = batch_size
+        self._most = min(BATCH_ENTRIES, batch_size)
+        self._calls = max(1, min(calls, batch_size // BATCH_ENTRIES))
+        self._concurrency = concurrency
+        self._on_empty = on_empty
+        self._instrumentation = instrumentation
+        self._turns = Turns(concurrency, writers)
+        # Connections, waited for here: the pool takes a long wait for one as the sign of an outage.
+        self._connections = threading.BoundedSemaphore(writers)
+        self._receives_ended = threading.Condition()  # guards the number of those under way
+        self._open_receives = 0
+        self._failing = False
+
+    def stop(self) -> None:
+        """Begin no new receive. Those under way end by themselves: SQS may already have put messages into their answer,
+        which an aborted one would lose until their visibility timeout is over."""
+        self._turns.stop()
+
+    def wait_until_no_receive(self, timeout: float = RELEASE_WAIT) -> bool:
+        """Wait until no receive is under way."""
+        with self._receives_ended:
+            return self._receives_ended.wait_for(lambda: not self._open_receives, timeout)
+
+    def run(self) -> None:
+        """Carry messages until stopped."""
+        window = _Window(self._most)
+        while self._turns.begin():
+            began, computed = time.monotonic(), time.thread_time()
+            lone = window.calls >= self._calls  # one round of receives is all that it will wait for
+            batch = self._poll(window)
+            self._turns.received(busy=window.full)
+            while window.full and len(batch) + BATCH_ENTRIES <= self._batch_size:
+                batch += self._receive_more(window, len(batch))
+            if batch:
+                self._carry(batch)
+            if lone and window.full:
+                self._concurrency.took(began, time.monotonic(), time.thread_time() - computed)
+            self._turns.end()
+            self._instrumentation.idle()
+
+    def _carry(self, batch: list[Delivery]) -> None:
+        """Give each message its outcome: the way of a message, once it is received."""
+        events = self._writer.parse(batch)
+        self._instrumentation.idle()  # somebody else has the connections, within limits of their own
+        self._turns.writing()
+        with self._connections:
+            events = self._in_flight.still_ours(events)
+            if self._turns.stopped or not self._gate.is_open:
+                self._acknowledger.release(events)
+                committed = []
+            else:
+                committed = self._writer.write(events)
+        self._turns.written()
+        self._acknowledger.done(committed)
+
+    def _poll(self, window: _Window) -> list[Delivery]:
+        """Receive until a receive works; nothing, if the queue is empty or we stop."""
+        delays = exponential(FIRST_RETRY, MAX_RETRY)
+        while self._wait_until_possible():
+            # Nobody who releases messages should wait long for us, or see us receive them again.
+            wait_seconds = SHORT_WAIT if len(self._in_flight) else self._wait_seconds
+            try:
+                batch = self._receive(window, 0, wait_seconds=0 if window.calls > 1 else wait_seconds)
+            except SqsError as error:
+                self._report(error)
+                if not self._turns.failed():
+                    break
+                self._turns.pause(next(delays))
+                continue
+            if batch is not None:
+                self._report(None)
+                return batch
+        return []
+
+    def _receive_more(self, window: _Window, held: int) -> list[Delivery]:
+        """Receive once, without waiting; an error only ends the batch, and is reported when the next poll meets it."""
+        try:
+            return self._receive(window, held, wait_seconds=0) or []
+        except SqsError:
+            return []
+
+    def _wait_until_possible(self) -> bool:
+        """Wait until what is received could be written and held; False says that the worker is stopping."""
+        self._instrumentation.idle()
+        while self._gate.wait_until_open() and not self._turns.stopped:
+            if self._in_flight.wait_for_room(SHORT_WAIT):
+                return not self._turns.stopped
+        return False
+
+    def _receive(self, window: _Window, held: int, *, wait_seconds: int) -> list[Delivery] | None:
+        """Receive once, as much as the window and a batch of which so much is `held` allow.
+
+        None says that this was no time for it: no room, the gate is shut, or we stop. Raises `SqsError`.
+        """
+        calls = min(window.calls, self._calls, max(1, (self._batch_size - held) // BATCH_ENTRIES))
+        room = self._in_flight.reserve(calls, window.body_size)
+        window.full, window.calls = False, 1  # unless it succeeds
+        with self._receives_ended:
+            self._open_receives += 1
+        try:
+            # Asked now that our receive counts as open: whoever releases messages waits for it, or we see the gate.
+            if not room.calls or not self._gate.is_open or self._turns.stopped:
+                return None
+            messages = self._receive_together(room.calls, wait_seconds)
+            window.update(messages, room.calls)
+            return self._in_flight.admit(messages, time.monotonic())
+        finally:
+            self._in_flight.release(room)
+            with self._receives_ended:
+                self._open_receives -= 1
+                if not self._open_receives:
+                    self._receives_ended.notify_all()
+
+    def _receive_together(self, calls: int, wait_seconds: int) -> list[Received]:
+        self._instrumentation.busy(wait_seconds + CALL_LIMIT)
+        messages = self._queue.receive_together(
+            calls,
+            wait_seconds=wait_seconds,
+            visibility_timeout=self._visibility_timeout,
+            most=self._most,
+        )
+        if messages:
+            self._instrumentation.received(messages)
+        elif self._on_empty and wait_seconds and self._turns.alone and not self._in_flight:
+            self._turns.stop()
+            self._on_empty()
+        return messages
+
+    def _report(self, error: SqsError | None) -> None:
+        """Once when receiving begins to fail, and once when it works again."""
+        with self._receives_ended:
+            changed, self._failing = self._failing != (error is not None), error is not None
+        if changed and error is not None:
+            log.warning("receive_failed", code=error.code, detail=str(error))
+        elif changed:
+            log.info("receive_recovered")

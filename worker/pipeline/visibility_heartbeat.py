@@ -1,0 +1,76 @@
+"""Keeping the leases: what takes long to write stays ours.
+
+A lease is the visibility timeout of a received message. What we still hold when half of it has passed gets a new one.
+A lease that could not be extended before its end is lost: somebody else may have the message by then, so the writer
+passes it over if it has not begun, and SQS gives it to somebody again.
+"""
+
+import threading
+import time
+
+import structlog
+
+from signup_sync.sqs import BATCH_ENTRIES, SqsError
+from worker.aws.sqs import CALL_LIMIT, LEASE_LOST, NOT_TAKEN, Queue, Received
+from worker.pipeline.in_flight import InFlight
+from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation
+
+MAX_INTERVAL = 5.0  # seconds between two looks
+
+log = structlog.get_logger()
+
+
+class VisibilityHeartbeat:
+    """Extends the leases of what is in flight; `run` is its thread. `visibility_timeout` is in seconds."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        in_flight: InFlight,
+        visibility_timeout: int,
+        instrumentation: Instrumentation = NO_INSTRUMENTATION,
+    ) -> None:
+        self._queue = queue
+        self._in_flight = in_flight
+        self._visibility_timeout = visibility_timeout
+        self._instrumentation = instrumentation
+        self._failing = False
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Look at the leases again and again, until stopped."""
+        interval = min(self._visibility_timeout / 4, MAX_INTERVAL)
+        while not self._stopped.wait(interval):
+            ending = self._in_flight.ending_before(time.monotonic() + self._visibility_timeout / 2)
+            for start in range(0, len(ending), BATCH_ENTRIES):
+                self._instrumentation.busy(CALL_LIMIT)
+                self._extend(ending[start : start + BATCH_ENTRIES])
+            self._instrumentation.idle()
+
+    def _extend(self, messages: list[Received]) -> None:
+        began = time.monotonic()
+        try:
+            failures = self._queue.change_visibility(
+                [(message.receipt_handle, self._visibility_timeout) for message in messages]
+            )
+        except SqsError as error:
+            self._report(error)
+            return  # tried again at the next look, if there is one before the end
+        self._report(None)
+        codes = {failure.index: failure.code for failure in failures}
+        extended = [message for index, message in enumerate(messages) if index not in codes]
+        self._in_flight.extended(extended, began + self._visibility_timeout)
+        for index, code in codes.items():
+            if code in LEASE_LOST | NOT_TAKEN and (delivery := self._in_flight.lost(messages[index])):
+                log.warning("lease_lost", code=code, **delivery.describe())
+
+    def _report(self, error: SqsError | None) -> None:
+        """Once when extending begins to fail, and once when it works again."""
+        if error is not None and not self._failing:
+            log.warning("extend_failed", code=error.code, detail=str(error))
+        elif error is None and self._failing:
+            log.info("extend_recovered")
+        self._failing = error is not None

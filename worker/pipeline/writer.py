@@ -1,0 +1,197 @@
+"""Writing: a batch becomes one transaction, and each of its messages one outcome.
+
+The steps: insert the users, insert the activities, commit, say what became of each. Where the database
+refuses the whole, the batch is halved until the message that it refuses is alone; the others commit.
+"""
+
+import time
+from collections.abc import Sequence
+from itertools import count
+
+import psycopg
+import structlog
+
+from db.pool import ACQUIRE_TIMEOUT, Database
+from db.tables.activities import ActivitiesInserted, NewActivity, insert_activities
+from db.tables.users import NewUser, UsersInserted, insert_users
+from signup_sync.backoff import exponential
+from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
+from signup_sync.postgres.errors import Fault, describe, fault_of
+from worker.delivery import Delivery
+from worker.failure import FailureReason
+from worker.pipeline.acknowledger import Acknowledger
+from worker.pipeline.database_gate import DatabaseGate
+from worker.pipeline.parked_messages import ParkedMessages
+from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Committed, Instrumentation
+
+CONFLICT_RETRIES = 3  # of a whole batch that was rolled back because of another transaction
+FIRST_CONFLICT_DELAY = 0.02  # seconds
+MAX_CONFLICT_DELAY = 0.5  # seconds
+STATEMENTS = 4  # of a transaction; there may be more, but not all of them as slow as is allowed
+STALE_DELAY = 0.1  # seconds before a batch that failed in an outage that is over is tried again
+
+_CONFLICT = "40"  # class of SQLSTATE: Transaction Rollback
+# lock_not_available and query_canceled: somebody holds a lock, or the whole database is slow.
+_TOO_SLOW = ("55P03", "57014")
+
+log = structlog.get_logger()
+
+
+class Writer:
+    """Safe to use from any thread, of which as many may write at once as the database has connections.
+
+    `statement_timeout` is the database's, in seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        gate: DatabaseGate,
+        acknowledger: Acknowledger,
+        *,
+        statement_timeout: float,
+        instrumentation: Instrumentation = NO_INSTRUMENTATION,
+    ) -> None:
+        self._database = database
+        self._gate = gate
+        self._acknowledger = acknowledger
+        self._parked = ParkedMessages()
+        self._transaction_limit = ACQUIRE_TIMEOUT + STATEMENTS * statement_timeout
+        self._instrumentation = instrumentation
+
+    def parse(self, batch: Sequence[Delivery]) -> list[Delivery]:
+        """Those that are events; the others are dead."""
+        events = []
+        for delivery in batch:
+            try:
+                delivery.event = parse_event(delivery.message.body)
+            except InvalidEvent as error:
+                reason: FailureReason = "unknown_type" if error.unknown_type else "invalid_event"
+                self._acknowledger.dead(delivery, reason, str(error))
+            else:
+                events.append(delivery)
+        return events
+
+    def write(self, batch: Sequence[Delivery]) -> list[Delivery]:
+        """Give each an outcome. Returns those that are committed, which are to be deleted; the others are settled."""
+        if not batch:
+            return []
+        delays = exponential(FIRST_CONFLICT_DELAY, MAX_CONFLICT_DELAY)
+        for attempt in count(1):
+            began = time.monotonic()
+            try:
+                written = self._transaction(batch)
+            except psycopg.Error as error:
+                if (error.sqlstate or "").startswith(_CONFLICT) and attempt <= CONFLICT_RETRIES:
+                    time.sleep(next(delays))
+                    continue
+                committed = self._not_written(batch, error, began)
+                if committed is not None:
+                    return committed
+                time.sleep(STALE_DELAY)
+            else:
+                self._gate.committed()
+                return self._settle(batch, *written, began)
+        raise AssertionError("count() does not end")
+
+    def _transaction(self, batch: Sequence[Delivery]) -> tuple[UsersInserted, ActivitiesInserted]:
+        self._instrumentation.busy(self._transaction_limit)
+        users = [_new_user(d.event) for d in batch if isinstance(d.event, UserSignedUp)]
+        activities = [_new_activity(d.event) for d in batch if isinstance(d.event, ActivityCreated)]
+        with self._database.transaction() as connection:
+            return (
+                insert_users(connection, users) if users else UsersInserted(),
+                insert_activities(connection, activities) if activities else ActivitiesInserted(),
+            )
+
+    def _not_written(self, batch: Sequence[Delivery], error: psycopg.Error, began: float) -> list[Delivery] | None:
+        """Say what becomes of a batch that was rolled back, and return what of it was committed after all; None says
+        that it should be tried again."""
+        fault, error = self._fault(error)
+        if fault is Fault.DATABASE:
+            if not self._gate.shut(error, began=began):
+                return None
+            self._acknowledger.release(batch)
+        elif len(batch) > 1:
+            middle = len(batch) // 2
+            return self.write(batch[:middle]) + self.write(batch[middle:])
+        elif fault is Fault.MESSAGE:
+            self._acknowledger.dead(batch[0], "rejected_by_database", describe(error))
+        else:
+            self._acknowledger.put_off(batch[0], "attempts_exhausted", describe(error))
+        return []
+
+    def _fault(self, error: psycopg.Error) -> tuple[Fault, psycopg.Error]:
+        """Whose fault it is; a statement that took too long is the database's if the probe has its difficulties too."""
+        if error.sqlstate in _TOO_SLOW:
+            try:
+                self._database.probe()
+            except psycopg.Error as probe_error:
+                return Fault.DATABASE, probe_error
+        return fault_of(error), error
+
+    def _settle(
+        self, batch: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted, began: float
+    ) -> list[Delivery]:
+        """The transaction is committed: find out what that means for each message."""
+        ended = time.monotonic()
+        committed = [delivery for delivery in batch if not self._put_off(delivery, users, activities)]
+        if users.handles_reassigned:
+            for delivery in committed:
+                _log_reassigned(delivery, users)
+        written = [*users.inserted, *map(str, activities.inserted)]
+        self._acknowledger.wake(self._parked.pop(written))
+        if committed:
+            self._instrumentation.committed(Committed(committed, users, activities, began, ended))
+        self._report(committed, users, activities)
+        return committed
+
+    def _put_off(self, delivery: Delivery, users: UsersInserted, activities: ActivitiesInserted) -> bool:
+        """Whether it was not written after all."""
+        event = delivery.event
+        if isinstance(event, UserSignedUp) and event.data.cognito_user_id in users.refused:
+            self._acknowledger.dead(delivery, "rejected_by_database", "no free handle was found")
+        elif isinstance(event, ActivityCreated) and event.id in activities.without_author:
+            self._wait_for(delivery, event.data.cognito_user_id, "unknown_author", "no such user so far")
+        elif isinstance(event, ActivityCreated) and event.id in activities.without_parent:
+            parent = str(event.data.reply_to_activity_uuid)
+            self._wait_for(delivery, parent, "unknown_parent", "no such activity so far")
+        else:
+            return False
+        return True
+
+    def _wait_for(self, delivery: Delivery, waited_for: str, reason: FailureReason, detail: str) -> None:
+        seconds = self._acknowledger.put_off(delivery, reason, detail)
+        if seconds:
+            self._parked.add(waited_for, delivery.message.receipt_handle, seconds)
+
+    @staticmethod
+    def _report(committed: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted) -> None:
+        if not committed:
+            return
+        now = time.monotonic()
+        log.debug(
+            "batch_committed",
+            messages=len(committed),
+            users=len(users.inserted),
+            activities=len(activities.inserted),
+            received_to_committed_ms=round(1000 * (now - min(delivery.received_at for delivery in committed)), 1),
+        )
+
+
+def _log_reassigned(delivery: Delivery, users: UsersInserted) -> None:
+    event = delivery.event
+    if isinstance(event, UserSignedUp) and event.data.cognito_user_id in users.handles_reassigned:
+        log.info("handle_reassigned", **delivery.describe())
+
+
+def _new_user(event: UserSignedUp) -> NewUser:
+    data = event.data
+    return NewUser(data.cognito_user_id, data.display_name, data.handle, data.email, event.time)
+
+
+def _new_activity(event: ActivityCreated) -> NewActivity:
+    data = event.data
+    return NewActivity(
+        event.id, data.cognito_user_id, data.message, data.reply_to_activity_uuid, data.expires_at, event.time
+    )

@@ -1,0 +1,1 @@
+"""Reconciliation: the user pool against the table."""

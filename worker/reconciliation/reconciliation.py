@@ -1,0 +1,171 @@
+"""Finding the users of a Cognito user pool who are not in the database, and enqueueing them.
+
+There is one way into the table, and this is no second one: who is missing is published as `user.signed_up.v1`, as the
+Cognito trigger does, with the names that the trigger would have given them and the time at which Cognito created them.
+Events that are under way already are published once more, which does no harm.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from db.tables.users import find_users, list_users
+from signup_sync.events import InvalidEvent, UserSignedUp
+from signup_sync.postgres.statements import Connection
+from signup_sync.publisher import Publisher
+from worker.aws.cognito import PoolUser, UserPool
+from worker.reconciliation import public_profile as profile
+from worker.reconciliation.external_sort import SortedIds, difference
+
+USERS_PAGE_SIZE = 1000  # rows
+
+# "Imported and created users are already confirmed, but they must create their password the first time they sign in"
+# (Amazon Cognito Developer Guide, "Signing up and confirming user accounts"; the same in the API Reference, UserType,
+# "UserStatus"). No trigger will fire for them then, and what they post must find its author.
+CONFIRMED = frozenset({"CONFIRMED", "EXTERNAL_PROVIDER", "RESET_REQUIRED", "FORCE_CHANGE_PASSWORD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A confirmed user who was not in the table, and what was done about it."""
+
+    sub: str
+    outcome: Literal["enqueued", "not_enqueued", "would_enqueue"]
+    reason: str | None = None
+    """Why not."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """How many users of the pool are what: `in_pool` is `present`, `missing` and all that are `skipped`.
+
+    `missing` is `enqueued` and `failed`, and those that a dry run would have enqueued.
+    """
+
+    in_pool: int = 0
+    present: int = 0
+    missing: int = 0
+    enqueued: int = 0
+    failed: int = 0
+    complete: bool = False
+    """Whether it went through the whole pool."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """By reason."""
+
+
+class Reconciliation:
+    """Goes through a pool once. Without a `publisher` it only looks.
+
+    `since`: users whom Cognito has last changed before are skipped (being confirmed is a change). `called_off` is why
+    it ended early: a call to the queue failed whole, and so would the next ones.
+    """
+
+    def __init__(
+        self, pool: UserPool, connection: Connection, publisher: Publisher | None, *, since: datetime | None = None
+    ) -> None:
+        self.summary = Summary()
+        self.called_off: str | None = None
+        self._pool = pool
+        self._connection = connection
+        self._publisher = publisher
+        self._since = since
+
+    def run(self) -> Iterator[tuple[list[PoolUser], list[Missing]]]:
+        """Page by page: its users, and those of them who are missing.
+
+        Raises `worker.aws.cognito.CognitoError` or `psycopg.Error`; then, as whenever it is left in the middle, the
+        pages so far are done, and a new run does the rest.
+        """
+        for page in self._pool.pages():
+            yield page, self.reconcile(page)
+            if self.called_off:
+                return
+        self.summary.complete = True
+
+    def reconcile(self, page: list[PoolUser]) -> list[Missing]:
+        """These users alone. Returns those who are missing; raises `psycopg.Error`."""
+        self.summary.in_pool += len(page)
+        present = find_users(self._connection, [user.sub for user in page])
+        self.summary.present += len(present)
+        missing = []
+        for user in page:
+            if user.sub in present:
+                continue
+            reason = self._reason_to_skip(user)
+            if reason:
+                self.summary.skipped[reason] = self.summary.skipped.get(reason, 0) + 1
+            else:
+                missing.append(user)
+        self.summary.missing += len(missing)
+        return list(self._enqueue(missing))
+
+    def _reason_to_skip(self, user: PoolUser) -> str | None:
+        if user.status not in CONFIRMED:
+            return user.status.lower()
+        if not user.enabled:
+            return "disabled"
+        if self._since is not None and user.modified_at < self._since:
+            return "not_changed_since"
+        return None
+
+    def _enqueue(self, users: Iterable[PoolUser]) -> Iterator[Missing]:
+        if self._publisher is None:
+            for user in users:
+                yield Missing(user.sub, "would_enqueue")
+            return
+        events: list[UserSignedUp] = []
+        for user in users:
+            try:
+                events.append(_event(user, self._pool.id))
+            except InvalidEvent as error:
+                self.summary.failed += 1
+                yield Missing(user.sub, "not_enqueued", str(error))
+        failures = {failure.event.id: failure for failure in self._publisher.publish_many(events)}
+        for event in events:
+            failure = failures.get(event.id)
+            if failure is None:
+                self.summary.enqueued += 1
+                yield Missing(event.id, "enqueued")
+                continue
+            self.summary.failed += 1
+            self.called_off = failure.reason if failure.call_failed else self.called_off
+            yield Missing(event.id, "not_enqueued", failure.reason)
+
+
+class OrphanSearch:
+    """Looks for users who are here and not in the pool.
+
+    Who is here is listed when it begins, before the pool is: who signs up meanwhile is no orphan.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._here = SortedIds()
+        self._in_pool = SortedIds()
+        for page in list_users(connection, page_size=USERS_PAGE_SIZE):
+            self._here.add(page)
+
+    def see(self, page: Iterable[PoolUser]) -> None:
+        """These are in the pool, and so no orphans."""
+        self._in_pool.add(user.sub for user in page)
+
+    def orphans(self) -> Iterator[str]:
+        """Their `cognito_user_id`, sorted, now that all of the pool has been seen."""
+        return difference(self._here, self._in_pool)
+
+    def close(self) -> None:
+        """Remove what was written down."""
+        self._here.close()
+        self._in_pool.close()
+
+
+def _event(user: PoolUser, pool_id: str) -> UserSignedUp:
+    handle = profile.handle(user.username, user.attributes)
+    return UserSignedUp.new(
+        cognito_user_id=user.sub,
+        handle=handle,
+        display_name=profile.display_name(user.attributes) or handle,
+        email=profile.clean(user.attributes.get("email")) or None,
+        source=f"/cognito/{pool_id}",
+        time=user.created_at,
+    )

@@ -1,0 +1,89 @@
+"""Several workers that are started and stopped as one: `signup-sync worker --processes 4`.
+
+One process uses one core, however many threads it has. Each of these is a whole worker that shares nothing with the
+others but the queue and the database. When one of them fails the others are stopped too, and whoever runs the worker
+starts all of it anew, as after a failure of a single one.
+"""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+
+import structlog
+
+from worker.settings import environment_with
+
+log = structlog.get_logger()
+
+Process = subprocess.Popen[bytes]
+
+
+def run_processes(arguments: Sequence[str], settings: Sequence[Mapping[str, str]]) -> int:
+    """Run a worker for each of the settings (which come on top of the environment), until all have ended.
+
+    SIGTERM and SIGINT are passed on. Returns the exit status of the first that failed, else 0. `arguments` are the
+    command's, to which `--supervised` is added: a worker that stops when its standard input ends. So none outlives this
+    process, even if it is killed.
+    """
+    # Ends and signals in the order in which they happen; signal handlers may put (see `worker.assembly`).
+    happened: queue.SimpleQueue[Process | int] = queue.SimpleQueue()
+
+    def tell(number: int, _: FrameType | None) -> None:
+        happened.put(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, tell)
+    command = [sys.executable, "-P", "-m", "worker", *arguments, "--supervised"]
+    processes = [_start(command, environment_with(own), happened) for own in settings]
+    return _until_ended(processes, happened)
+
+
+def stop_with_input(stop: Callable[[], None]) -> None:
+    """Call `stop` when standard input ends, that is when the process that started this one has ended."""
+
+    def wait() -> None:
+        while os.read(0, 1024):
+            pass
+        stop()
+
+    threading.Thread(target=wait, name="input", daemon=True).start()
+
+
+def _start(
+    command: Sequence[str], environment: Mapping[str, str], happened: "queue.SimpleQueue[Process | int]"
+) -> Process:
+    # A group of its own: Ctrl-C reaches it once, by way of us.
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, process_group=0)  # noqa: S603 (ourselves)
+
+    def wait() -> None:
+        process.wait()
+        happened.put(process)
+
+    threading.Thread(target=wait, daemon=True).start()
+    return process
+
+
+def _until_ended(processes: Sequence[Process], happened: "queue.SimpleQueue[Process | int]") -> int:
+    running = list(processes)
+    status = 0
+    while running:
+        this = happened.get()
+        if isinstance(this, int):
+            _signal(running, this)
+            continue
+        running.remove(this)
+        if this.returncode and not status:
+            log.error("process_failed", number=processes.index(this), exit_status=this.returncode)
+            status = this.returncode if this.returncode > 0 else 1
+            _signal(running, signal.SIGTERM)
+    return status
+
+
+def _signal(processes: Sequence[Process], number: int) -> None:
+    for process in processes:
+        process.send_signal(number)

@@ -1,0 +1,23 @@
+"""All that metrics tell, at one moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from worker.aws.sqs import QueueAttributes
+from worker.telemetry.measurements import Totals
+
+
+@dataclass(frozen=True)
+class MetricsSnapshot:
+    """`queues` are `events` and `dead_letters`, as far as they could be asked; `pool` is psycopg_pool's statistics.
+
+    `oldest_received` is in seconds (see `Measurements.oldest_received`).
+    """
+
+    version: str
+    totals: Totals
+    in_flight: int
+    paused: bool
+    oldest_received: float | None
+    pool: Mapping[str, int]
+    queues: Mapping[str, QueueAttributes]

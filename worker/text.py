@@ -1,0 +1,35 @@
+"""Text for people: from a message, without what could drive their terminal, and durations."""
+
+import unicodedata
+
+_UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Text from a message, without what a terminal would obey: control characters, escape sequences, directions.
+
+    They are shown by their code points. `lines` leaves line ends and tabs as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_shown(character, lines=lines) for character in text)
+
+
+def duration(seconds: float) -> str:
+    """With the largest two units that it has: `3d4h`, `5m`, `0s`."""
+    left = int(seconds)
+    parts = []
+    for unit, size in _UNITS:
+        if left >= size:
+            parts.append(f"{left // size}{unit}")
+        left %= size
+    return "".join(parts[:2]) or "0s"
+
+
+def _shown(character: str, *, lines: bool) -> str:
+    if character.isprintable() or (lines and character in "\n\t"):
+        return character
+    if unicodedata.category(character) == "Zs":
+        return " "
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
