@@ -27,6 +27,15 @@ _ADVICE = {
 }
 
 
+class AwsError(Exception):
+    """A call failed, whole. `code` is AWS's word for it, or botocore's where no answer came."""
+
+    def __init__(self, operation: str, code: str, text: str) -> None:
+        super().__init__(f"{operation}: {text}")
+        self.operation = operation
+        self.code = code
+
+
 def explain(error: Exception, *, action: str, endpoint_variable: str) -> tuple[str, str]:
     """The code (AWS's, or the name of botocore's exception) and one line of text.
 

@@ -12,7 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from signup_sync.aws_errors import explain, refuse_cut_answers
+from signup_sync.aws_errors import AwsError, explain, refuse_cut_answers
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -27,13 +27,8 @@ Attributes = dict[str, dict[str, Any]]
 """Message attributes as the API has them: by name, each with its `DataType` and its value."""
 
 
-class SqsError(Exception):
-    """A call failed, whole. `code` is AWS's word for it, or botocore's where no answer came."""
-
-    def __init__(self, operation: str, code: str, text: str) -> None:
-        super().__init__(f"{operation}: {text}")
-        self.operation = operation
-        self.code = code
+class SqsError(AwsError):
+    """A call to SQS failed, whole."""
 
 
 @dataclass(frozen=True, slots=True)

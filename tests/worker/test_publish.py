@@ -256,8 +256,18 @@ class TestPublisher:
         )
 
         loaded = set(result.stdout.split())
-        assert {"boto3", "botocore", "pydantic", "worker"} <= loaded
-        assert not loaded & {"alembic", "click", "db", "psycopg", "psycopg_pool", "rich", "sqlalchemy", "structlog"}
+        assert {"boto3", "botocore", "pydantic", "signup_sync"} <= loaded
+        assert not loaded & {
+            "alembic",
+            "click",
+            "db",
+            "worker",
+            "psycopg",
+            "psycopg_pool",
+            "rich",
+            "sqlalchemy",
+            "structlog",
+        }
         assert len(bodies(queues)) == 1
 
 

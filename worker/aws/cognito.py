@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from signup_sync.aws_errors import explain, refuse_cut_answers
+from signup_sync.aws_errors import AwsError, explain, refuse_cut_answers
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp.client import CognitoIdentityProviderClient
@@ -21,13 +21,8 @@ READ_TIMEOUT = 20.0  # seconds
 CALL_ATTEMPTS = 8  # of one call: over half a minute when it is throttled, and seconds when nobody is there
 
 
-class CognitoError(Exception):
-    """A call failed. `code` is AWS's word for it, or botocore's where no answer came."""
-
-    def __init__(self, operation: str, code: str, text: str) -> None:
-        super().__init__(f"{operation}: {text}")
-        self.operation = operation
-        self.code = code
+class CognitoError(AwsError):
+    """A call to Cognito failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""HTTP/1.1 to one endpoint over connections that are kept open: a request's bytes out, an answer in, no more than that.
+"""HTTP/1.1 connections to one endpoint, kept open: a request's bytes out, an answer in, no more than that.
+
+What they save is in `worker.aws.lean_client`.
 
 It takes the part of urllib3 and http.client below boto3, which read an answer's headers with a parser for e-mail; their
 time-outs, their pool, their check for connections that the other side has closed, and botocore's exceptions are here

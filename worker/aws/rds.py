@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from db.credentials import DEFAULT_PORT
-from signup_sync.aws_errors import explain
+from signup_sync.aws_errors import AwsError, explain
 
 Address = IPv4Address | IPv6Address
 
@@ -20,13 +20,8 @@ DAYS_UNTIL_RESTART = 7
 _CONFIG = Config(connect_timeout=3.0, read_timeout=20.0, retries={"mode": "standard", "total_max_attempts": 3})
 
 
-class RdsError(Exception):
-    """A call to RDS or EC2 failed. `code` is AWS's word for it, or botocore's where no answer came."""
-
-    def __init__(self, operation: str, code: str, text: str) -> None:
-        super().__init__(f"{operation}: {text}")
-        self.operation = operation
-        self.code = code
+class RdsError(AwsError):
+    """A call to RDS or EC2 failed."""
 
 
 @dataclass(frozen=True, slots=True)

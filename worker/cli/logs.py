@@ -11,6 +11,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from worker.settings import no_color
+from worker.text import printable
 
 
 def configure(level: str, log_format: Literal["auto", "json", "console"]) -> None:
@@ -42,10 +43,4 @@ def _printable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
     JSON has escapes of its own.
     """
-    return {name: _escaped(value) if isinstance(value, str) else value for name, value in event.items()}
-
-
-def _escaped(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from signup_sync.sqs import BATCH_ENTRIES
 from worker.aws.sqs import Queue
 from worker.console.audit import Audit
-from worker.console.dead_letter_cache import NotADeadLetterQueue, Shelf
+from worker.console.dead_letter_cache import DeadLetterCache, NotADeadLetterQueue
 from worker.console.jobs import Job, JobRefused
 from worker.dead_letters.dead_letter import DeadLetter, Selection
 from worker.dead_letters.files import to_line
@@ -34,9 +34,9 @@ class _Taken:
 class Actions:
     """Each method is the work of a job, except `copy`."""
 
-    def __init__(self, events: Queue, shelf: Shelf, audit: Audit) -> None:
+    def __init__(self, events: Queue, dead_letters: DeadLetterCache, audit: Audit) -> None:
         self._events = events
-        self._shelf = shelf
+        self._dead_letters = dead_letters
         self._audit = audit
 
     def replay(self, ids: Collection[str], job: Job) -> None:
@@ -72,7 +72,7 @@ class Actions:
                 for message_id in batch:
                     code = still_there.get(message_id)
                     self._tell(job, message_id, *(("not_deleted", f"SQS: {code}") if code else ("deleted", "")))
-                self._shelf.forget([message_id for message_id in batch if message_id not in still_there])
+                self._dead_letters.forget([message_id for message_id in batch if message_id not in still_there])
 
     def copy(self, ids: Collection[str]) -> list[str]:
         """The messages as the lines of a file of `signup-sync dlq export`. Raises `SqsError` and `JobRefused`."""
@@ -92,7 +92,7 @@ class Actions:
         def report(result: Result[DeadLetter]) -> None:
             outcome, why = outcome_of(result)
             if outcome == "replayed":
-                self._shelf.forget([result.entry.id])
+                self._dead_letters.forget([result.entry.id])
             self._tell(job, result.entry.id, "edited" if edited and outcome == "replayed" else outcome, why)
 
         with Requeue(self._events, inspection.held, report) as transfer:
@@ -112,12 +112,12 @@ class Actions:
             for message_id in missing:
                 self._tell(job, message_id, "not_found", GONE)
             yield taken
-        self._shelf.forget(missing)
+        self._dead_letters.forget(missing)
 
     @contextmanager
     def _inspecting(self) -> Iterator[Scan]:
         try:
-            with self._shelf.inspecting() as inspection:
+            with self._dead_letters.inspecting() as inspection:
                 yield inspection
         except NotADeadLetterQueue as error:
             raise JobRefused(str(error)) from None

@@ -21,12 +21,12 @@ from worker.aws.sqs import Queue
 from worker.console.actions import Actions
 from worker.console.audit import Audit
 from worker.console.body_view import visible
-from worker.console.dead_letter_cache import Shelf
+from worker.console.dead_letter_cache import DeadLetterCache
 from worker.console.formats import OUTCOMES, age, duration, moment, number
 from worker.console.jobs import Jobs
 from worker.console.sessions import Session, Sessions
-from worker.console.system_monitor import OldestMessage, Watch
-from worker.console.user_lookup import People
+from worker.console.system_monitor import OldestMessage, SystemMonitor
+from worker.console.user_lookup import UserLookup
 from worker.dead_letters.dead_letter import plain_name
 from worker.settings import ConsoleSettings
 
@@ -60,27 +60,27 @@ class Console:
             statement_timeout_ms=STATEMENT_TIMEOUT_MS,
             lock_timeout_ms=LOCK_TIMEOUT_MS,
         )
-        self.shelf = Shelf(dead_letters, settings.console_refresh_seconds)
-        self.actions = Actions(events, self.shelf, self.audit)
+        self.dead_letters = DeadLetterCache(dead_letters, settings.console_refresh_seconds)
+        self.actions = Actions(events, self.dead_letters, self.audit)
         self.publisher = Publisher(events.url, client=client)
         self._executor = ThreadPoolExecutor(CALLS_AT_ONCE, "call")
         self._cognito = cognito.connect(attempts=COGNITO_ATTEMPTS) if settings.user_pool_id else None
         pool = UserPool(settings.user_pool_id, self._cognito) if settings.user_pool_id and self._cognito else None
-        self.people = People(self.database, pool, self._executor)
+        self.user_lookup = UserLookup(self.database, pool, self._executor)
         oldest = OldestMessage(events.url) if settings.console_cloudwatch else None
-        self.watch = Watch(events, dead_letters, settings.worker_urls, self.database, self._executor, oldest)
+        self.monitor = SystemMonitor(events, dead_letters, settings.worker_urls, self.database, self._executor, oldest)
         self._templates = _templates(queue_name=events.url.rpartition("/")[2])
 
     def start(self) -> None:
         self.database.open()
-        self.shelf.start()
-        self.watch.start()
+        self.dead_letters.start()
+        self.monitor.start()
 
     def stop(self) -> None:
         """What is under way ends, and what is held of the queue is released."""
         self.jobs.close()
-        self.shelf.stop()
-        self.watch.stop()
+        self.dead_letters.stop()
+        self.monitor.stop()
         self._executor.shutdown(wait=True, cancel_futures=True)
         self.database.close()
         if self._cognito is not None:

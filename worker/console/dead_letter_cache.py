@@ -103,7 +103,7 @@ class NotADeadLetterQueue(Exception):
     """Looking would do harm."""
 
 
-class Shelf:
+class DeadLetterCache:
     """Looks in a thread of its own, from `start` to `stop`."""
 
     def __init__(self, queue: Queue, interval: float) -> None:

@@ -80,7 +80,7 @@ class OldestMessage:
         return (points[-1]["Maximum"], None) if points else (None, "CloudWatch has no value of the last ten minutes")
 
 
-class Watch:
+class SystemMonitor:
     """Asks in a thread of its own, from `start` to `stop`; other calls go to the `executor`."""
 
     def __init__(

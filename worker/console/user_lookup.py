@@ -69,7 +69,7 @@ class Answer:
         return "missing" if person.pool_user.enabled else "disabled"
 
 
-class People:
+class UserLookup:
     """Looks users up. Calls to Cognito and the database are made at once, by the `executor`."""
 
     def __init__(self, database: Database, pool: UserPool | None, executor: Executor) -> None:

@@ -73,11 +73,7 @@ class DeadLetter:
     @property
     def problem(self) -> str | None:
         """Why the worker would refuse it today at once, None if it would not. Holds no value of the event."""
-        try:
-            parse_event(self.message.body)
-        except InvalidEvent as error:
-            return str(error)
-        return None
+        return problem_of(self.message.body)
 
     @property
     def names(self) -> frozenset[str]:
@@ -142,6 +138,15 @@ class Selection:
 def without_failure(attributes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """A message's attributes without those that say why it failed."""
     return {name: value for name, value in attributes.items() if name not in FAILURE_ATTRIBUTES}
+
+
+def problem_of(body: str) -> str | None:
+    """Why the worker would refuse this body at once, None if it would not. Holds no value of the event."""
+    try:
+        parse_event(body)
+    except InvalidEvent as error:
+        return str(error)
+    return None
 
 
 def _members(body: str) -> dict[str, Any]:

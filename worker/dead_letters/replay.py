@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from signup_sync.events import InvalidEvent, parse_event
 from signup_sync.sqs import MESSAGE_BYTES
 from worker.aws.sqs import LEASE_LOST
-from worker.dead_letters.dead_letter import DeadLetter
+from worker.dead_letters.dead_letter import DeadLetter, problem_of
 from worker.dead_letters.requeue import Result
 
 Outcome = Literal["replayed", "would_replay", "sent_before", "invalid", "came_back", "not_sent", "not_deleted"]
@@ -27,11 +26,7 @@ class Edit:
         """Why the worker would refuse it, None if it would not."""
         if self.letter.original(self.body).size > MESSAGE_BYTES:
             return f"longer than {MESSAGE_BYTES} bytes"
-        try:
-            parse_event(self.body)
-        except InvalidEvent as error:
-            return str(error)
-        return None
+        return problem_of(self.body)
 
 
 def reason_to_leave(letter: DeadLetter, began: float) -> tuple[Outcome, str] | None:

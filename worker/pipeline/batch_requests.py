@@ -6,18 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-import structlog
-
 from signup_sync.backoff import exponential
 from signup_sync.sqs import BATCH_ENTRIES, Failure, SqsError
 from worker.aws.sqs import CALL_LIMIT, LEASE_LOST, NOT_TAKEN
+from worker.failure_log import FailureLog
 from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation
 
 LINGER = 0.02  # seconds that a call waits for its ten entries
 FIRST_RETRY = 0.1  # seconds
 MAX_RETRY = 5.0  # seconds
-
-log = structlog.get_logger()
 
 
 EntryT = TypeVar("EntryT")
@@ -55,7 +52,7 @@ class BatchRequests(Generic[EntryT]):
         self._entries: queue.SimpleQueue[EntryT | None] = queue.SimpleQueue()
         self._give_up = threading.Event()
         self._ended = threading.Event()
-        self._failing = False
+        self._failures = FailureLog("acknowledge_failed", "acknowledge_recovered", call=name)
 
     def put(self, entry: EntryT) -> None:
         """Have it dealt with, some time after this returns."""
@@ -128,9 +125,8 @@ class BatchRequests(Generic[EntryT]):
 
     def _report(self, codes: dict[int, str]) -> None:
         """Once when it begins to fail, and once when it works again."""
-        failing = bool(codes.keys() and set(codes.values()) - LEASE_LOST)
-        if failing and not self._failing:
-            log.warning("acknowledge_failed", call=self.name, code=next(iter(codes.values())))
-        elif self._failing and not failing:
-            log.info("acknowledge_recovered", call=self.name)
-        self._failing = failing
+        failures = [code for code in codes.values() if code not in LEASE_LOST]
+        if failures:
+            self._failures.failure(code=failures[0])
+        else:
+            self._failures.success()

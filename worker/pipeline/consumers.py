@@ -12,12 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-import structlog
-
 from signup_sync.backoff import exponential
 from signup_sync.sqs import BATCH_ENTRIES, SqsError
 from worker.aws.sqs import CALL_LIMIT, Queue, Received
 from worker.delivery import Delivery
+from worker.failure_log import FailureLog
 from worker.pipeline.acknowledger import Acknowledger
 from worker.pipeline.adaptive_limit import AdaptiveLimit
 from worker.pipeline.database_gate import DatabaseGate
@@ -30,8 +29,6 @@ SHORT_WAIT = 1  # second: of a poll that others may want to see ended soon
 FIRST_RETRY = 0.5  # seconds
 MAX_RETRY = 20.0  # seconds
 RELEASE_WAIT = 2.0  # seconds that a release waits for the end of our own receives
-
-log = structlog.get_logger()
 
 
 class _Window:
@@ -98,7 +95,7 @@ class Consumers:
         self._connections = threading.BoundedSemaphore(writers)
         self._receives_ended = threading.Condition()  # guards the number of those under way
         self._open_receives = 0
-        self._failing = False
+        self._failures = FailureLog("receive_failed", "receive_recovered")
 
     def stop(self) -> None:
         """Begin no new receive. Those under way end by themselves: SQS may already have put messages into their answer,
@@ -151,13 +148,13 @@ class Consumers:
             try:
                 batch = self._receive(window, 0, wait_seconds=0 if window.calls > 1 else wait_seconds)
             except SqsError as error:
-                self._report(error)
+                self._failures.failure(code=error.code, detail=str(error))
                 if not self._turns.failed():
                     break
                 self._turns.pause(next(delays))
                 continue
             if batch is not None:
-                self._report(None)
+                self._failures.success()
                 return batch
         return []
 
@@ -214,12 +211,3 @@ class Consumers:
             self._turns.stop()
             self._on_empty()
         return messages
-
-    def _report(self, error: SqsError | None) -> None:
-        """Once when receiving begins to fail, and once when it works again."""
-        with self._receives_ended:
-            changed, self._failing = self._failing != (error is not None), error is not None
-        if changed and error is not None:
-            log.warning("receive_failed", code=error.code, detail=str(error))
-        elif changed:
-            log.info("receive_recovered")

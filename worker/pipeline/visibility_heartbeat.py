@@ -12,6 +12,7 @@ import structlog
 
 from signup_sync.sqs import BATCH_ENTRIES, SqsError
 from worker.aws.sqs import CALL_LIMIT, LEASE_LOST, NOT_TAKEN, Queue, Received
+from worker.failure_log import FailureLog
 from worker.pipeline.in_flight import InFlight
 from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation
 
@@ -34,7 +35,7 @@ class VisibilityHeartbeat:
         self._in_flight = in_flight
         self._visibility_timeout = visibility_timeout
         self._instrumentation = instrumentation
-        self._failing = False
+        self._failures = FailureLog("extend_failed", "extend_recovered")
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -57,20 +58,12 @@ class VisibilityHeartbeat:
                 [(message.receipt_handle, self._visibility_timeout) for message in messages]
             )
         except SqsError as error:
-            self._report(error)
+            self._failures.failure(code=error.code, detail=str(error))
             return  # tried again at the next look, if there is one before the end
-        self._report(None)
+        self._failures.success()
         codes = {failure.index: failure.code for failure in failures}
         extended = [message for index, message in enumerate(messages) if index not in codes]
         self._in_flight.extended(extended, began + self._visibility_timeout)
         for index, code in codes.items():
             if code in LEASE_LOST | NOT_TAKEN and (delivery := self._in_flight.lost(messages[index])):
                 log.warning("lease_lost", code=code, **delivery.describe())
-
-    def _report(self, error: SqsError | None) -> None:
-        """Once when extending begins to fail, and once when it works again."""
-        if error is not None and not self._failing:
-            log.warning("extend_failed", code=error.code, detail=str(error))
-        elif error is None and self._failing:
-            log.info("extend_recovered")
-        self._failing = error is not None

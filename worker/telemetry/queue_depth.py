@@ -3,14 +3,11 @@
 import threading
 from collections.abc import Mapping
 
-import structlog
-
 from signup_sync.sqs import SqsError
 from worker.aws.sqs import Queue, QueueAttributes
+from worker.failure_log import FailureLog
 
 INTERVAL = 30.0  # seconds between two looks; SQS's own counts are up to a minute old
-
-log = structlog.get_logger()
 
 
 class QueueDepth:
@@ -19,7 +16,7 @@ class QueueDepth:
     def __init__(self, queues: Mapping[str, Queue]) -> None:
         self._queues = queues
         self._latest: dict[str, QueueAttributes] = {}
-        self._failing = False
+        self._failures = FailureLog("queue_depth_unknown", "queue_depth_known")
         self._stopped = threading.Event()
 
     @property
@@ -38,19 +35,14 @@ class QueueDepth:
 
     def _look(self) -> None:
         latest = {}
-        error: SqsError | None = None
+        failure: SqsError | None = None
         for name, queue in self._queues.items():
             try:
                 latest[name] = queue.describe()
-            except SqsError as failure:
-                error = failure
+            except SqsError as error:
+                failure = error
         self._latest = latest
-        self._report(error)
-
-    def _report(self, error: SqsError | None) -> None:
-        """Once when it begins to fail, and once when it works again."""
-        if error is not None and not self._failing:
-            log.warning("queue_depth_unknown", code=error.code, detail=str(error))
-        elif error is None and self._failing:
-            log.info("queue_depth_known")
-        self._failing = error is not None
+        if failure is None:
+            self._failures.success()
+        else:
+            self._failures.failure(code=failure.code, detail=str(failure))

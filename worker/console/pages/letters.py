@@ -75,7 +75,7 @@ class Filters:
 
 def show(visit: Visit) -> Response:
     """The table."""
-    snapshot = visit.console.shelf.snapshot(wait=LOOK_WAIT)
+    snapshot = visit.console.dead_letters.snapshot(wait=LOOK_WAIT)
     filters = Filters.asked(visit)
     chosen = filters.choose(snapshot) if snapshot else []
     pages = max(1, -(-len(chosen) // PAGE_SIZE))
@@ -84,7 +84,7 @@ def show(visit: Visit) -> Response:
     return visit.page(
         "letters.html",
         snapshot=snapshot,
-        problem=visit.console.shelf.problem,
+        problem=visit.console.dead_letters.problem,
         filters=filters,
         chosen=len(chosen),
         letters=chosen[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
@@ -99,7 +99,7 @@ def show(visit: Visit) -> Response:
 
 def news(visit: Visit) -> Response:
     """What has changed since the table was made, in numbers: the table itself moves only when its reader wants it."""
-    snapshot = visit.console.shelf.snapshot()
+    snapshot = visit.console.dead_letters.snapshot()
     since = visit.asked("since")
     total = snapshot.total if snapshot else 0
     shown = set(visit.asked("ids").split(",")) - {""}
@@ -112,7 +112,7 @@ def news(visit: Visit) -> Response:
 
 def look_again(visit: Visit) -> Response:
     """Look at the queue now."""
-    visit.console.shelf.look_now(LOOK_WAIT)
+    visit.console.dead_letters.look_now(LOOK_WAIT)
     query = Filters.given(visit).query
     return see_other(f"/letters?{query}" if query else "/letters")
 
@@ -146,7 +146,7 @@ def confirm(visit: Visit) -> Response:
     action = visit.given("action")
     if action not in ACTIONS:
         raise Problem("What should be done with them?")
-    snapshot = visit.console.shelf.snapshot()
+    snapshot = visit.console.dead_letters.snapshot()
     if snapshot is None:
         raise Problem("The dead letters have not been read yet: try again in a moment.", 503)
     chosen = _chosen(visit, snapshot)
@@ -216,7 +216,7 @@ def follow(job: Job) -> Response:
 
 def find(visit: Visit, message_id: str) -> Listed:
     """The message of the address. Raises `Problem`."""
-    snapshot = visit.console.shelf.snapshot(wait=LOOK_WAIT)
+    snapshot = visit.console.dead_letters.snapshot(wait=LOOK_WAIT)
     letter = snapshot.by_id.get(message_id) if snapshot else None
     if letter is None:
         raise Problem(
@@ -237,6 +237,6 @@ def _chosen(visit: Visit, snapshot: Snapshot) -> list[Listed]:
 
 
 def _user_of(visit: Visit, ids: tuple[str, ...]) -> str | None:
-    snapshot = visit.console.shelf.snapshot()
+    snapshot = visit.console.dead_letters.snapshot()
     letter = snapshot.by_id.get(ids[0]) if snapshot and len(ids) == 1 else None
     return letter.user_id if letter else None

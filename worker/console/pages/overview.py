@@ -61,8 +61,8 @@ class Chart:
 
 
 def show(visit: Visit) -> Response:
-    seen, snapshot = visit.console.watch.seen(), visit.console.shelf.snapshot(wait=FIRST_WAIT)
-    findings = list(_findings(seen, snapshot, visit.console.shelf.problem))
+    seen, snapshot = visit.console.monitor.seen(), visit.console.dead_letters.snapshot(wait=FIRST_WAIT)
+    findings = list(_findings(seen, snapshot, visit.console.dead_letters.problem))
     level = max((finding.level for finding in findings), key=_LEVELS.index, default="well")
     minutes = per_minute(seen.workers if seen else (), datetime.now(UTC))
     return visit.page(

@@ -36,7 +36,7 @@ def enqueue(visit: Visit) -> Response:
     """Publish the sign-up of a user of the pool who has no row, as `signup-sync reconcile` does."""
     sub = _sub(visit)
     try:
-        missing = visit.console.people.enqueue(sub, visit.console.publisher)
+        missing = visit.console.user_lookup.enqueue(sub, visit.console.publisher)
     except CognitoError as error:
         raise Problem(f"Cognito: {error}", 503) from error
     outcome = "not_missing" if missing is None else missing.outcome
@@ -58,12 +58,12 @@ def _sub(visit: Visit) -> str:
 
 
 def _page(visit: Visit, name: str, notice: str = "") -> Response:
-    answer = visit.console.people.look_up(name, visit.console.shelf.snapshot(wait=FIRST_WAIT))
+    answer = visit.console.user_lookup.look_up(name, visit.console.dead_letters.snapshot(wait=FIRST_WAIT))
     return visit.page(
         "users.html",
         name=name,
         answer=answer,
         notice=notice,
         verdicts=[(person, answer.verdict(person)) for person in answer.people],
-        seen=visit.console.watch.seen(),
+        seen=visit.console.monitor.seen(),
     )

@@ -10,14 +10,13 @@ from typing import IO
 
 import click
 
-from signup_sync.events import InvalidEvent, parse_event
 from signup_sync.sqs import BATCH_ENTRIES
 from worker.cli.app import Refused
 from worker.cli.commands.dlq import options
 from worker.cli.commands.dlq.queues import Queues, check_pair, inspecting, open_queues
 from worker.cli.commands.dlq.report import Report
 from worker.cli.progress import progress_bar
-from worker.dead_letters.dead_letter import Selection
+from worker.dead_letters.dead_letter import Selection, problem_of
 from worker.dead_letters.files import Journal, Record, UnreadableLine, create, read, to_line
 from worker.dead_letters.held_messages import HeldMessages
 from worker.dead_letters.requeue import Requeue, let_go
@@ -132,7 +131,7 @@ def _import(
         report = Report[Record](advance, as_json=as_json)
         with Requeue(queues.events, journal, report.result, rate) as transfer:
             for record in _unsent(file, journal, report):
-                problem = None if force else _problem(record)
+                problem = None if force else problem_of(record.message.body)
                 if problem is not None:
                     report.left(record, "invalid", f"it would fail: {problem}")
                 elif dry_run:
@@ -153,14 +152,6 @@ def _unsent(file: Path, journal: Journal, report: Report[Record]) -> Iterator[Re
             continue
         seen.add(key)
         yield record
-
-
-def _problem(record: Record) -> str | None:
-    try:
-        parse_event(record.message.body)
-    except InvalidEvent as error:
-        return str(error)
-    return None
 
 
 @contextmanager
