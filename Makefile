@@ -19,7 +19,7 @@ $(VENV)/installed: pyproject.toml requirements/dev.txt
 	@touch $@
 
 demo: $(VENV)/installed ## See the whole system work on embedded parts (KEEP=1 leaves it running)
-	@$(BIN)/python -m tests.demo $(if $(KEEP),--keep)
+	@$(BIN)/python -m demo $(if $(KEEP),--keep)
 
 test: $(VENV)/installed ## Run all tests but the longest
 	$(BIN)/python -m pytest -m 'not slow and not node and not faults and not browser' --numprocesses 4 --dist worksteal $(ARGS)
@@ -100,5 +100,5 @@ bench-parts: $(VENV)/installed
 .PHONY: test-browser
 
 test-browser: $(VENV)/installed ## Use the console in a real Chromium; screenshots with ARGS=--screenshots
-	tests/console/install-browser
-	$(BIN)/python -m pytest tests/console -m browser $(ARGS)
+	tests/worker/console/install-browser
+	$(BIN)/python -m pytest tests/worker/console -m browser $(ARGS)

@@ -3,11 +3,14 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Protocol
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
 from db.migrations import migrate
+from signup_sync.postgres.statements import Connection
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues, SqsServer, create_queues
 
@@ -71,3 +74,29 @@ def queues(sqs_server: SqsServer) -> Iterator[Queues]:
     """A fresh pair of queues: visibility timeout 30 seconds, 5 receives."""
     with closing(create_queues(sqs_server.endpoint_url)) as pair:
         yield pair
+
+
+class CreateRole(Protocol):
+    """`options` are those of CREATE ROLE."""
+
+    def __call__(self, options: str = "") -> str: ...
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    """A connection in a transaction that nobody commits, unless the test does."""
+    with closing(psycopg.connect(database_url)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def role(postgres: Postgres, database_url: str) -> Iterator[CreateRole]:
+    """Makes a role without any rights on the tables, and returns its database URL."""
+    name = f"role_{uuid.uuid4().hex}"
+
+    def create(options: str = "") -> str:
+        postgres.execute(f"CREATE ROLE {name} LOGIN {options}")
+        return database_url.replace("postgres@", f"{name}@")
+
+    yield create
+    postgres.execute(f"DROP ROLE IF EXISTS {name}")

@@ -43,7 +43,7 @@ class Demo:
         self._directory.chmod(0o755)
         environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(self._directory), **variables}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.demo", *args],
+            [sys.executable, "-m", "demo", *args],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,

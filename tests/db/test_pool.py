@@ -12,7 +12,7 @@ from db.pool import Database, DatabaseReadOnly
 from db.statements import statement
 from signup_sync.postgres.errors import Fault, fault_of
 from signup_sync.postgres.statements import Connection
-from tests.db.conftest import CreateRole
+from tests.conftest import CreateRole
 from tests.support.ports import free_port
 from tests.support.postgres import Postgres
 from tests.support.tcp_proxy import TcpProxy

@@ -1,4 +1,4 @@
-"""Ways in which SQS fails that `tests/worker/test_sqs_failing.py` does not have."""
+"""Ways in which SQS fails that `tests/worker/pipeline/test_sqs_failing.py` does not have."""
 
 from collections import Counter
 from contextlib import closing

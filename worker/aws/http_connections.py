@@ -58,22 +58,12 @@ class HttpConnections:
         self._idle: deque[_Connection] = deque()
         self.host = _host(parts.scheme, *self._address)
 
-    def exchange(self, request: bytes) -> Answer:
-        """Send a request and read its answer.
-
-        Raises botocore's `EndpointConnectionError`, `ConnectTimeoutError`, `SSLError`, `ReadTimeoutError` or
-        `ConnectionClosedError`; after the last two nobody knows whether the request has had an effect.
-        """
-        [answer] = self.exchange_all([request])
-        if isinstance(answer, BotoCoreError):
-            raise answer
-        return answer
-
     def exchange_all(self, requests: Sequence[bytes]) -> list[Answer | BotoCoreError]:
         """Send requests, each on a connection of its own, and then read their answers, in their order.
 
-        All of them are under way together, so that they take as long as one. What `exchange` raises stands here in
-        the place of the answer.
+        All of them are under way together, so that they take as long as one. In the place of an answer may stand
+        botocore's `EndpointConnectionError`, `ConnectTimeoutError`, `SSLError`, `ReadTimeoutError` or
+        `ConnectionClosedError`; after the last two nobody knows whether the request has had an effect.
         """
         sent: list[_Connection | BotoCoreError] = []
         for request in requests:

@@ -1,6 +1,6 @@
 """The command line, `signup-sync`: which commands there are, and how they say what went wrong.
 
-Each command is a module of `worker/commands`, imported when it is used, so that none waits for what others need.
+Each command is a module of `worker/cli/commands`, imported when it is used, so that none waits for what others need.
 """
 
 from importlib import import_module
@@ -10,6 +10,7 @@ import psycopg
 
 from signup_sync.postgres.errors import describe
 from signup_sync.sqs import SqsError
+from worker.cli.refused import Refused
 from worker.settings import InvalidSettings, adopt_region
 
 # Command: its module in `worker.cli.commands`, where it is found under its own name (`-` becomes `_`).
@@ -26,15 +27,6 @@ _MODULES = {
     "schema": "schema",
     "completion": "completion",
 }
-
-
-class Refused(click.ClickException):
-    """A command cannot do what it was asked to: one line that says why, and what to do. Exit status 2."""
-
-    exit_code = 2
-
-    def show(self, file: object = None) -> None:  # noqa: ARG002 (click's signature)
-        click.echo(f"signup-sync: {self.format_message()}", err=True)
 
 
 class Commands(click.Group):

@@ -16,12 +16,6 @@ from worker.console.console import Console
 from worker.console.pages import audit_log, editor, feed, letters, login, overview, users
 from worker.console.request import Headed, Problem, ask, change, look
 
-DATABASE_CONNECTIONS = 4
-STATEMENT_TIMEOUT_MS = 3000
-LOCK_TIMEOUT_MS = 1000
-CALLS_AT_ONCE = 12
-COGNITO_ATTEMPTS = 2  # of one call: a page waits for it
-
 _FOLDER = Path(__file__).parent
 
 log = structlog.get_logger()

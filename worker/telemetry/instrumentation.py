@@ -67,13 +67,13 @@ class Instrumentation:
         """A transaction is committed."""
 
     def retried(self, delivery: "Delivery", reason: str) -> None:
-        """It goes back to the queue for a while, for a reason of `worker.pipeline.acknowledger.FailureReason`."""
+        """It goes back to the queue for a while, for a reason of `worker.failure.FailureReason`."""
 
     def released(self, messages: int) -> None:
         """So many go back to the queue at once, through no fault of theirs."""
 
     def dead_lettered(self, delivery: "Delivery", reason: str) -> None:
-        """It goes to the dead-letter queue, for a reason of `worker.pipeline.acknowledger.FailureReason`."""
+        """It goes to the dead-letter queue, for a reason of `worker.failure.FailureReason`."""
 
     def sqs_called(self, operation: str, outcome: str) -> None:
         """A call by its name in boto3; the outcome is `ok`, `partial` (some entries failed) or a code of `SqsError`."""

@@ -9,8 +9,8 @@ import click
 
 from worker.aws.sqs import Queue, connect
 from worker.cli import logs
-from worker.cli.app import Refused
 from worker.cli.commands.dlq.queues import Queues, check_pair
+from worker.cli.refused import Refused
 from worker.dead_letters.held_messages import LANES
 from worker.dead_letters.requeue import LANES as TRANSFER_LANES
 from worker.dead_letters.scan import RECEIVERS, WAIT

@@ -11,8 +11,8 @@ import psycopg
 from db.pool import connect
 from signup_sync.postgres.errors import describe
 from signup_sync.postgres.feed import PAGE_SIZE, Position, home_feed
-from worker.cli.app import Refused
 from worker.cli.environment_option import environment_option
+from worker.cli.refused import Refused
 from worker.cli.terminal import Table
 from worker.settings import DatabaseSettings, Environment
 

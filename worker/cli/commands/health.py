@@ -5,7 +5,7 @@ from http.client import HTTPConnection, HTTPException
 
 import click
 
-from worker.cli.app import Refused
+from worker.cli.refused import Refused
 from worker.settings import AdminSettings
 
 TIMEOUT = 3.0  # seconds; below the 5 that the image's health check has

@@ -13,9 +13,9 @@ import click
 
 from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
 from signup_sync.publisher import NotPublished, Publisher, Unpublished
-from worker.cli.app import Refused
 from worker.cli.parameters import duration
 from worker.cli.progress import Advance, progress_bar
+from worker.cli.refused import Refused
 from worker.settings import EventsQueueSettings
 
 CHUNK = 100  # events between two looks at what became of them

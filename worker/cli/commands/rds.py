@@ -12,8 +12,8 @@ import click
 from worker.aws import rds as aws
 from worker.aws.public_address import AddressUnknown, public_address
 from worker.aws.rds import Address, Instance, RdsError
-from worker.cli.app import Refused
 from worker.cli.environment_option import environment_option
+from worker.cli.refused import Refused
 from worker.settings import Environment, RdsSettings, name_in
 from worker.text import printable
 

@@ -16,9 +16,9 @@ from signup_sync.postgres.errors import describe
 from signup_sync.publisher import Publisher
 from worker.aws import cognito
 from worker.aws.cognito import CognitoError, UserPool
-from worker.cli.app import Refused
 from worker.cli.parameters import point_in_time
 from worker.cli.progress import progress_bar
+from worker.cli.refused import Refused
 from worker.reconciliation.reconciliation import Missing, OrphanSearch, Reconciliation, Summary
 from worker.settings import DatabaseSettings, EventsQueueSettings
 

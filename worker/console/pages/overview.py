@@ -17,7 +17,6 @@ SLOW = 60.0  # seconds of lag, of which one message in a hundred may have more
 EXPIRING = 10 * 86_400.0  # seconds; SQS keeps messages for 14 days at most
 CHART_HEIGHT = 40
 CHART_STEP = 4
-BAR_WIDTH = 3
 
 Level = Literal["well", "attention", "broken"]
 _LEVELS: tuple[Level, ...] = ("well", "attention", "broken")

@@ -9,8 +9,8 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from db.credentials import Conninfo
-from worker.cli.app import Refused
 from worker.cli.environment_option import environment_option
+from worker.cli.refused import Refused
 from worker.settings import DatabaseSettings, Environment, environment_with
 
 

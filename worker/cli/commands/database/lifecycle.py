@@ -12,9 +12,9 @@ from db.credentials import Conninfo
 from db.pool import connect as connect_to
 from signup_sync.postgres.errors import describe
 from signup_sync.postgres.statements import Connection
-from worker.cli.app import Refused
 from worker.cli.commands.database.schema import apply_migrations
 from worker.cli.environment_option import environment_option
+from worker.cli.refused import Refused
 from worker.settings import DatabaseSettings, Environment, name_in
 from worker.text import printable
 

@@ -8,8 +8,8 @@ import click
 
 from db.admin.sessions import Session, end_session, list_sessions
 from db.pool import connect
-from worker.cli.app import Refused
 from worker.cli.environment_option import environment_option
+from worker.cli.refused import Refused
 from worker.cli.terminal import Table
 from worker.settings import DatabaseSettings, Environment
 from worker.text import duration

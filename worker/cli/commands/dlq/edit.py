@@ -15,12 +15,12 @@ from types import FrameType
 
 import click
 
-from worker.cli.app import Refused
 from worker.cli.commands.dlq import options
 from worker.cli.commands.dlq.look import not_found
 from worker.cli.commands.dlq.queues import Queues, check_pair, inspecting, open_queues
 from worker.cli.commands.dlq.report import Report
 from worker.cli.progress import progress_bar
+from worker.cli.refused import Refused
 from worker.cli.terminal import styled
 from worker.dead_letters.dead_letter import DeadLetter, Selection
 from worker.dead_letters.lossless_json import NotAnObject, compact, is_json, pretty, with_member

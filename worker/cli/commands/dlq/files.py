@@ -11,11 +11,11 @@ from typing import IO
 import click
 
 from signup_sync.sqs import BATCH_ENTRIES
-from worker.cli.app import Refused
 from worker.cli.commands.dlq import options
 from worker.cli.commands.dlq.queues import Queues, check_pair, inspecting, open_queues
 from worker.cli.commands.dlq.report import Report
 from worker.cli.progress import progress_bar
+from worker.cli.refused import Refused
 from worker.dead_letters.dead_letter import Selection, problem_of
 from worker.dead_letters.files import Journal, Record, UnreadableLine, create, read, to_line
 from worker.dead_letters.held_messages import HeldMessages

@@ -5,7 +5,6 @@ from itertools import islice
 
 import click
 
-from worker.cli.app import Refused
 from worker.cli.commands.dlq import options
 from worker.cli.commands.dlq.formats import (
     age,
@@ -18,6 +17,7 @@ from worker.cli.commands.dlq.formats import (
 )
 from worker.cli.commands.dlq.queues import inspecting, open_queues
 from worker.cli.progress import progress_bar
+from worker.cli.refused import Refused
 from worker.cli.terminal import Table
 from worker.dead_letters.dead_letter import DeadLetter, Selection
 from worker.dead_letters.scan import Scan

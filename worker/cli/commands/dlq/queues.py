@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import click
 
 from worker.aws.sqs import IN_FLIGHT, MoveTasks, Queue, connect
-from worker.cli.app import Refused
 from worker.cli.interrupts import Interrupted
+from worker.cli.refused import Refused
 from worker.dead_letters.held_messages import LANES
 from worker.dead_letters.requeue import LANES as TRANSFER_LANES
 from worker.dead_letters.scan import RECEIVERS, WAIT, Scan

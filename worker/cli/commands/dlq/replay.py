@@ -5,13 +5,13 @@ from collections.abc import Iterable
 import click
 
 from worker.aws.sqs import MoveTasks
-from worker.cli.app import Refused
 from worker.cli.commands.dlq import options
 from worker.cli.commands.dlq.formats import echo_json, letter_row, letters_table
 from worker.cli.commands.dlq.queues import Queues, check_pair, inspecting, open_move_tasks, open_queues
 from worker.cli.commands.dlq.report import Report
 from worker.cli.interrupts import Interrupted
 from worker.cli.progress import progress_bar
+from worker.cli.refused import Refused
 from worker.dead_letters import redrive
 from worker.dead_letters.dead_letter import DeadLetter, Selection
 from worker.dead_letters.replay import came_back, reason_to_leave

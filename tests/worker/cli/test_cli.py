@@ -1,0 +1,187 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from signup_sync.events import json_schema
+from tests.support.ports import free_port
+from tests.support.sqs import aws_environment
+from worker.cli.app import cli
+
+ROOT = Path(__file__).parents[3]
+
+QUEUE_URL = "http://127.0.0.1:1/123456789012/events"
+
+
+def commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
+    """The path of every command that does something; groups only lead to others."""
+    with click.Context(group) as context:
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if isinstance(command, click.Group):
+                yield from commands(command, *path, name)
+            else:
+                yield (*path, name)
+
+
+@pytest.mark.parametrize("path", list(commands(cli)), ids=" ".join)
+def test_the_help_of_every_command_teaches_by_example(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, [*path, "--help"], prog_name="signup-sync")
+
+    assert result.exit_code == 0
+    description, found, examples = result.output.partition("Example")
+    assert found, "no example"
+    assert f"signup-sync {' '.join(path)}" in examples
+    # What it does is said in a sentence, behind the usage.
+    assert "." in description.partition("\n")[2]
+
+
+@pytest.mark.parametrize("path", sorted({path[:-1] for path in commands(cli)}), ids=lambda path: " ".join(path) or "-")
+def test_the_help_of_every_group_names_its_commands(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, [*path, "-h"], prog_name="signup-sync")
+
+    assert result.exit_code == 0
+    assert {other[len(path)] for other in commands(cli) if other[: len(path)] == path} <= set(result.output.split())
+
+
+def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`signup-sync` as a person runs it, with nothing in the environment but what is given."""
+    command = [sys.executable, "-c", "from worker.__main__ import main; main()", *args]
+    variables = {"PATH": os.environ.get("PATH", os.defpath), **environment}
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+
+
+def mistake(*args: str, **environment: str) -> str:
+    """The one line that says what is wrong."""
+    done = run(*args, **environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_a_missing_setting_is_one_line() -> None:
+    assert mistake("db", "migrate") == "signup-sync: DATABASE_URL is not set"
+
+
+@pytest.mark.parametrize(
+    ("args", "database_url", "line"),
+    [
+        (["worker"], None, "QUEUE_URL is not set; DLQ_URL is not set; DATABASE_URL is not set"),
+        (["db", "status"], "hunter2", "DATABASE_URL should be a URL such as postgresql://user@host:5432/database"),
+    ],
+)
+def test_settings_that_are_wrong_are_one_line(args: list[str], database_url: str | None, line: str) -> None:
+    variables = {"DATABASE_URL": database_url, "QUEUE_URL": None, "DLQ_URL": None}
+
+    result = CliRunner().invoke(cli, args, env=variables)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"signup-sync: {line}\n")
+
+
+def test_a_database_that_is_away_is_one_line() -> None:
+    port = free_port()
+
+    line = mistake("db", "status", DATABASE_URL=f"postgresql://postgres@127.0.0.1:{port}/app")
+
+    assert line.startswith("signup-sync: database: ")
+    assert "Connection refused" in line
+
+
+def test_a_queue_that_is_away_is_one_line() -> None:
+    endpoint_url = f"http://127.0.0.1:{free_port()}"
+    settings = {"DATABASE_URL": "dbname=app", "QUEUE_URL": QUEUE_URL, "DLQ_URL": f"{QUEUE_URL}-dlq"}
+
+    line = mistake("worker", **settings, **aws_environment(endpoint_url))
+
+    assert line.startswith("signup-sync: get_queue_attributes: ")
+    assert line.endswith("is the endpoint right (AWS_REGION, AWS_ENDPOINT_URL_SQS)?")
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        (["wroker"], "wroker"),
+        (["db", "migrate", "--fast"], "--fast"),
+        (["completion", "tcsh"], "tcsh"),
+        (["schema", "extra"], "extra"),
+    ],
+)
+def test_what_the_command_line_does_not_know_is_named_with_status_2(args: list[str], named: str) -> None:
+    result = CliRunner().invoke(cli, args, prog_name="signup-sync")
+
+    assert result.exit_code == 2
+    assert named in result.stderr.splitlines()[-1]
+    assert result.stdout == ""
+
+
+def test_the_schema_is_printed_for_others_to_read() -> None:
+    done = run("schema")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == json_schema()
+    assert done.stdout == (ROOT / "signup_sync" / "events.schema.json").read_text(encoding="utf-8")
+
+
+def test_the_module_is_the_command_worker() -> None:
+    command = [sys.executable, "-m", "worker", "--help"]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout == run("worker", "--help").stdout
+    assert done.stdout.startswith("Usage: signup-sync worker ")
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert CliRunner().invoke(cli, ["--version"]).output == version("signup-sync") + "\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_of_the_shell(shell: str) -> None:
+    result = CliRunner().invoke(cli, ["completion", shell])
+
+    assert result.exit_code == 0
+    assert "_SIGNUP_SYNC_COMPLETE" in result.output
+
+
+def test_the_database_is_migrated_and_says_so(empty_database_url: str) -> None:
+    def db(command: str) -> Result:
+        return CliRunner().invoke(cli, ["db", command], env={"DATABASE_URL": empty_database_url})
+
+    assert db("status").exit_code == 1
+
+    migrated, again, status = (db(command) for command in ("migrate", "migrate", "status"))
+
+    assert migrated.output.startswith("applied 0001 users and activities\n")
+    assert again.output == "up to date\n"
+    assert "pending" not in status.output
+    assert [result.exit_code for result in (migrated, again, status)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("missing", "command", "extra"), [("click", "worker", "worker"), ("uvicorn", "console", "console")]
+)
+def test_a_part_that_is_not_installed_is_named(missing: str, command: str, extra: str) -> None:
+    script = (
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['signup-sync', {command!r}]; "
+        "from worker.__main__ import main; main()"
+    )
+    environment = {
+        **aws_environment("http://127.0.0.1:1"),
+        "QUEUE_URL": "http://127.0.0.1:1/1/events",
+        "DLQ_URL": "http://127.0.0.1:1/1/dead",
+        "DATABASE_URL": "postgresql://127.0.0.1:1/none",
+    }
+
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert result.returncode == 2
+    assert result.stderr == f"signup-sync: {missing} is not installed: pip install 'signup-sync[{extra}]'\n"

@@ -1,0 +1,40 @@
+"""The newest activities."""
+
+import re
+from collections.abc import Callable
+
+from tests.support.events import activity, sign_up
+from tests.support.sqs import Queues
+from tests.support.worker_process import WorkerProcess
+from tests.worker.console.operator import Operator
+
+
+def test_the_feed_is_masked_until_it_is_revealed(
+    operator: Operator, queues: Queues, drain: Callable[..., WorkerProcess]
+) -> None:
+    queues.send(sign_up("ada", handle="countess", display_name="Ada L."), activity("ada", "notes on the engine"))
+    drain()
+
+    masked, revealed = operator.get("/feed").words, operator.post("/feed/reveal").words
+
+    for personal in ("Ada L.", "countess", "notes on the engine"):
+        assert personal not in masked
+        assert personal in revealed
+    assert "2026-01-31 12:00:00 UTC" in masked
+
+
+def test_older_activities_are_a_page_further(
+    operator: Operator, queues: Queues, drain: Callable[..., WorkerProcess]
+) -> None:
+    queues.send(sign_up("ada"), *[activity("ada", f"message number {number}.") for number in range(25)])
+    drain()
+    operator.post("/feed/reveal")
+
+    first = operator.get("/feed")
+    older = re.search(r'rel="next" href="([^"]+)"', first.text)
+    assert older is not None
+    second = operator.get(older[1].replace("&amp;", "&"))
+
+    shown = re.findall(r"message number \d+\.", first.words + second.words)
+    assert len(shown) == len(set(shown)) == 25
+    assert 'rel="next"' not in second.text

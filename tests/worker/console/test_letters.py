@@ -1,0 +1,325 @@
+"""The dead letters in the console: the table, one message, and what is done to them."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.events import activity, sign_up
+from tests.support.sqs import Queues
+from tests.support.wait import wait_until
+from tests.support.worker_process import WorkerProcess
+from tests.worker.console.conftest import StartConsole
+from tests.worker.console.operator import Answer, ConsoleProcess, Operator
+from tests.worker.dlq import Dlq
+from tests.worker.tables import names
+
+SHOWN = re.compile(r'name="id" value="([^"]+)"').findall
+
+# Numbers, white space, key order and a repeated key that reading and writing anew would change.
+ODD = (
+    '{"specversion":"1.0","id":"ada","source":"/tests","type":"user.signed_up.v1","time":"2026-01-31T12:00:00Z",'
+    '"extra":1.10,"extra":1e400,"\\u0061":-0.0,"data":{"handle":"a b","display_name":"Ada","cognito_user_id":"ada"}}'
+)
+
+
+def plan(answer: Answer) -> str:
+    found = re.search(r'action="/letters/act".*?name="plan" value="([^"]+)"', answer.text, re.DOTALL)
+    assert found is not None, answer.words
+    return found[1]
+
+
+def checked(answer: Answer) -> str:
+    found = re.search(r'name="checked" value="([^"]+)"', answer.text)
+    return found[1] if found else ""
+
+
+def do(operator: Operator, action: str, message_id: str) -> Answer:
+    """Select, confirm, and see what came of it."""
+    return operator.post("/letters/act", plan=plan(operator.post("/letters/confirm", action=action, id=message_id)))
+
+
+def test_the_table_shows_what_failed_and_nothing_that_people_wrote(operator: Operator, dlq: Dlq) -> None:
+    [ada] = dlq.fill(sign_up("ada", handle="a b"), reason="invalid_event", detail="data.handle: must not contain")
+    [crashed] = dlq.fill("{", reason=None)
+    operator.post("/letters/look")
+
+    page = operator.get("/letters")
+
+    assert sorted(SHOWN(page.text)) == sorted([ada, crashed])
+    assert "invalid_event user.signed_up.v1 data.handle: must not contain" in page.words
+    assert "worker_crashed unreadable" in page.words
+    assert "example.com" not in page.text
+
+
+def test_filters_choose_and_the_address_says_which(operator: Operator, dlq: Dlq) -> None:
+    [ada] = dlq.fill(sign_up("ada"), reason="invalid_event")
+    [post] = dlq.fill(activity("ada", "M\u00fcll"), reason="unknown_author")
+    operator.post("/letters/look")
+
+    def shown(query: str) -> list[str]:
+        return sorted(SHOWN(operator.get(f"/letters?{query}").text))
+
+    assert shown("reason=invalid_event") == [ada]
+    assert shown("type=activity.created.v1") == [post]
+    assert shown("text=m%C3%BCll") == [post]
+    assert shown("text=ADA@EXAMPLE") == [ada]
+    assert shown("newer=15m&reason=unknown_author") == [post]
+    assert shown("older=1h") == []
+    assert shown("reason=nonsense&newer=nonsense&page=nonsense") == []
+    assert shown("newer=nonsense&page=-1") == sorted([ada, post])
+
+
+def test_a_long_table_has_pages(operator: Operator, dlq: Dlq) -> None:
+    ids = dlq.fill(*[sign_up(f"user{number}") for number in range(60)])
+    operator.post("/letters/look")
+
+    pages = [SHOWN(operator.get(f"/letters?page={number}").text) for number in (1, 2, 3)]
+
+    assert [len(page) for page in pages] == [50, 10, 10]
+    assert sorted(pages[0] + pages[1]) == sorted(ids)
+    assert "Page 2 of 2" in operator.get("/letters?page=2").words
+
+
+def test_what_is_replayed_is_the_original_and_what_would_fail_again_is_left_and_named(
+    operator: Operator, dlq: Dlq
+) -> None:
+    bodies = [sign_up("ada"), sign_up("grace")]
+    good = dlq.fill(*bodies)
+    [broken] = dlq.fill(sign_up("eve", handle="e v"))
+    operator.post("/letters/look")
+
+    confirmation = operator.post("/letters/confirm", id=[*good, broken], action="replayed")
+    result = operator.post("/letters/act", plan=plan(confirmation))
+
+    assert "1 of 3 would fail again at once" in confirmation.words
+    assert "2 sent back" in result.words
+    assert f"{broken} it would fail again: data.handle" in result.words
+    assert dlq.event_bodies() == sorted(bodies)
+    assert dlq.dead_bodies() == [sign_up("eve", handle="e v")]
+    assert SHOWN(operator.get("/letters").text) == [broken]
+
+
+def test_all_that_match_are_those_of_the_confirmation_whatever_arrives_meanwhile(operator: Operator, dlq: Dlq) -> None:
+    dlq.fill(sign_up("ada"), sign_up("grace"), reason="unknown_author")
+    dlq.fill(sign_up("linus"), reason="invalid_event")
+    operator.post("/letters/look")
+
+    confirmation = operator.post("/letters/confirm", scope="all", reason="unknown_author", action="deleted")
+    dlq.fill(sign_up("margaret"), reason="unknown_author")
+    result = operator.post("/letters/act", plan=plan(confirmation))
+
+    assert "Delete 2 messages?" in confirmation.words
+    assert "2 deleted" in result.words
+    assert dlq.dead_bodies() == sorted([sign_up("linus"), sign_up("margaret")])
+
+
+def test_what_was_confirmed_is_done_once(operator: Operator, dlq: Dlq) -> None:
+    dlq.fill(sign_up("ada"))
+    operator.post("/letters/look")
+    key = plan(operator.post("/letters/confirm", scope="all", action="replayed"))
+
+    first, second = operator.post("/letters/act", plan=key), operator.post("/letters/act", plan=key)
+
+    assert "1 sent back" in first.words
+    assert (second.status, "confirmed already" in second.words) == (400, True)
+    assert len(dlq.event_bodies()) == 1
+
+
+def test_an_event_with_another_messages_id_is_not_taken_for_it(operator: Operator, dlq: Dlq) -> None:
+    [victim] = dlq.fill(sign_up("ada"))
+    dlq.fill(sign_up("eve").replace('"id": "eve"', f'"id": "{victim}"'))
+    operator.post("/letters/look")
+
+    result = do(operator, "deleted", victim)
+
+    assert "1 deleted" in result.words
+    assert dlq.dead_bodies() == [sign_up("eve").replace('"id": "eve"', f'"id": "{victim}"')]
+
+
+def test_a_message_that_is_gone_is_said_to_be(operator: Operator, dlq: Dlq) -> None:
+    [ada, grace] = dlq.fill(sign_up("ada"), sign_up("grace"))
+    operator.post("/letters/look")
+    confirmation = operator.post("/letters/confirm", id=[ada, grace], action="replayed")
+    assert dlq.run("delete", "--id", ada, "--yes", "--no-backup").returncode == 0
+
+    result = operator.post("/letters/act", plan=plan(confirmation))
+
+    assert "Not all of it was done" in result.words
+    assert f"{ada} it is not there any more, or somebody else holds it" in result.words
+    assert dlq.event_bodies() == [sign_up("grace")]
+
+
+def test_nothing_selected_is_a_mistake_that_is_explained(operator: Operator, dlq: Dlq) -> None:
+    dlq.fill(sign_up("ada"))
+    operator.post("/letters/look")
+
+    answer = operator.post("/letters/confirm", action="deleted")
+
+    assert (answer.status, "Nothing is selected" in answer.words) == (400, True)
+    assert operator.post("/letters/confirm", scope="all", action="nonsense").status == 400
+
+
+def test_looking_hides_nothing_for_long_and_stopping_releases_all(
+    console: ConsoleProcess, operator: Operator, dlq: Dlq
+) -> None:
+    dlq.fill(*[sign_up(f"user{number}") for number in range(15)])
+    operator.post("/letters/look")
+    wait_until(lambda: dlq.visible() == 15, 20, "a look has not released the messages")
+
+    wait_until(lambda: dlq.held() > 0, 20, "the console does not look by itself")
+    console.terminate()
+
+    assert console.wait() == 0
+    assert (dlq.visible(), dlq.held()) == (15, 0)
+
+
+def test_a_queue_that_would_move_messages_on_is_not_looked_at(
+    start_console: StartConsole, queues: Queues, dlq: Dlq
+) -> None:
+    dlq.fill(sign_up("ada"))
+    other = queues.client.create_queue(QueueName="elsewhere")["QueueUrl"]
+    arn = queues.client.get_queue_attributes(QueueUrl=other, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
+    queues.client.set_queue_attributes(QueueUrl=queues.dlq_url, Attributes={"RedrivePolicy": policy})
+    console = start_console()
+
+    page = Operator(console.address).log_in(console.token).get("/letters")
+
+    assert "has a redrive policy of its own" in page.words
+    assert queues.dead_letter_count() == 1
+
+
+def test_one_message_says_why_it_failed_and_is_masked_until_it_is_revealed(
+    console: ConsoleProcess, operator: Operator, dlq: Dlq
+) -> None:
+    [ada] = dlq.fill(sign_up("ada", handle="a b", display_name="Ada L."), reason="invalid_event", detail="data.handle")
+    operator.post("/letters/look")
+
+    masked = operator.get(f"/letters/{ada}")
+    revealed = operator.post(f"/letters/{ada}/reveal")
+
+    assert "Invalid: the worker would refuse it today. data.handle: must not contain white space" in masked.words
+    assert '"email" : text, 15 characters' in masked.words
+    for personal in ("ada@example.com", "Ada L.", "a b", "north"):
+        assert personal not in masked.words
+        assert personal in revealed.words
+    assert console.wait_for_audit("revealed")["subject"] == ada
+    assert "ada@example.com" not in operator.post("/hide").text
+    assert "Ada L." not in operator.get(f"/letters/{ada}").words
+
+
+def test_what_one_operator_reveals_stays_masked_for_another(
+    console: ConsoleProcess, operator: Operator, dlq: Dlq
+) -> None:
+    [ada] = dlq.fill(sign_up("ada"))
+    operator.post("/letters/look")
+    operator.post(f"/letters/{ada}/reveal")
+
+    other = Operator(console.address).log_in(console.token, "Linus")
+
+    assert "ada@example.com" not in other.get(f"/letters/{ada}").text
+    assert "ada@example.com" in operator.get(f"/letters/{ada}").text
+
+
+def test_an_edit_is_checked_shown_and_sent_and_the_rest_stays_as_it_was(operator: Operator, dlq: Dlq) -> None:
+    [ada] = dlq.fill(ODD, reason="invalid_event")
+    operator.post("/letters/look")
+    assert operator.get(f"/letters/{ada}/edit").status == 303  # not before it is revealed
+    page = operator.post(f"/letters/{ada}/open")
+    text = json_text(page)
+    assert '"extra": 1.10,' in text
+
+    still_wrong = operator.post(f"/letters/{ada}/check", text=text.replace("a b", "a  b"))
+    unseen = operator.post(f"/letters/{ada}/send", text=text.replace("a b", "ada"), checked="")
+    right = operator.post(f"/letters/{ada}/check", text=text.replace("a b", "ada").replace("\n", "\r\n"))
+    assert dlq.queues.counts() == (0, 0, 0)
+    sent = operator.post(f"/letters/{ada}/send", text=text.replace("a b", "ada"), checked=checked(right))
+
+    assert "Invalid: it cannot be sent" in still_wrong.words
+    assert checked(still_wrong) == ""
+    assert "Send it back" in unseen.words  # first the difference
+    assert '- "handle": "a b", + "handle": "ada",' in right.words
+    assert "1 edited and sent back" in sent.words
+    assert dlq.event_bodies() == [ODD.replace("a b", "ada")]
+    assert dlq.dead_bodies() == []
+
+
+def test_an_edit_that_changes_nothing_sends_nothing(operator: Operator, dlq: Dlq) -> None:
+    [ada] = dlq.fill(sign_up("ada"))
+    operator.post("/letters/look")
+    text = json_text(operator.post(f"/letters/{ada}/open"))
+
+    answer = operator.post(f"/letters/{ada}/check", text=text)
+
+    assert "Nothing is changed yet" in answer.words
+    assert checked(answer) == ""
+
+
+def test_a_copy_of_what_is_deleted_can_be_imported(operator: Operator, dlq: Dlq, tmp_path: Path) -> None:
+    [ada] = dlq.fill(sign_up("ada"))
+    operator.post("/letters/look")
+    key = plan(operator.post("/letters/confirm", id=ada, action="deleted"))
+    file = tmp_path / "copy.jsonl"
+
+    copy = operator.post("/letters/copy", plan=key)
+    file.write_text(copy.text)
+    operator.post("/letters/act", plan=key)
+
+    assert "attachment" in copy.headers["content-disposition"]
+    assert dlq.dead_bodies() == []
+    assert dlq.run("import", str(file)).returncode == 0
+    assert dlq.event_bodies() == [sign_up("ada")]
+
+
+def test_news_are_counted_and_the_table_is_left_alone(operator: Operator, dlq: Dlq) -> None:
+    [ada, grace] = dlq.fill(sign_up("ada"), sign_up("grace"))
+    operator.post("/letters/look")
+    page = operator.get("/letters")
+    since = re.search(r'data-since="([^"]+)"', page.text)
+    assert since is not None
+    query = f"/letters/news?since={since[1]}&ids={ada},{grace}"
+    assert json.loads(operator.get(query).text) == {"total": 2, "newer": 0, "gone": 0}
+
+    do(operator, "deleted", ada)
+    dlq.fill(sign_up("linus"))
+    operator.post("/letters/look")
+
+    assert json.loads(operator.get(query).text) == {"total": 2, "newer": 1, "gone": 1}
+
+
+def test_a_broken_sign_up_becomes_a_row(
+    operator: Operator, queues: Queues, database_url: str, drain: Callable[..., WorkerProcess]
+) -> None:
+    queues.send(sign_up("ada", handle="a b"))
+    drain()
+    operator.post("/letters/look")
+    [ada] = SHOWN(operator.get("/letters?reason=invalid_event").text)
+    text = json_text(operator.post(f"/letters/{ada}/open")).replace("a b", "ada")
+
+    result = operator.post(
+        f"/letters/{ada}/send", text=text, checked=checked(operator.post(f"/letters/{ada}/check", text=text))
+    )
+    drain()
+
+    assert "Is this user's row there?" in result.words
+    assert names(database_url) == {"ada"}
+    assert "They have a row" in operator.get("/users?id=ada").words
+
+
+def json_text(page: Answer) -> str:
+    """What is in the editor."""
+    found = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", page.text, re.DOTALL)
+    assert found is not None, page.words
+    return found[1].replace("&#34;", '"').replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
+
+
+def test_what_is_too_much_to_be_kept_is_counted_and_said_to_be(operator: Operator, dlq: Dlq) -> None:
+    for _ in range(36):
+        dlq.fill("x" * 1_000_000)  # one a call, which SQS limits too
+    assert operator.post("/letters/look").status == 200
+
+    page = operator.get("/letters")
+
+    assert "33 of 36" in page.words
+    assert "3 more are only counted" in page.words

@@ -1,0 +1,187 @@
+"""Is it well? What the first page says, and when."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.support.events import sign_up
+from tests.support.ports import free_port
+from tests.support.postgres import Postgres
+from tests.support.sqs import REGION, Queues, SqsServer, create_queues
+from tests.support.wait import wait_until
+from tests.support.worker_process import WorkerProcess
+from tests.worker.console.conftest import StartConsole
+from tests.worker.console.operator import ConsoleProcess, Operator
+from tests.worker.console.status_server import StatusServer
+from tests.worker.dlq import Dlq
+
+
+def status(**others: Any) -> dict[str, Any]:
+    """Of a worker that is well."""
+    now = datetime.now(UTC)
+    minute = (now - timedelta(minutes=1)).isoformat()
+    return {
+        "version": "1.2.3",
+        "started_at": (now - timedelta(hours=3)).isoformat(),
+        "paused_since": None,
+        "pause_reason": None,
+        "in_flight": 7,
+        "lag_seconds": {"p50": 0.04, "p95": 0.2, "p99": 1.5},
+        "per_minute": [{"minute": minute, "received": 40, "committed": 30}],
+        **others,
+    }
+
+
+def overview(console: ConsoleProcess) -> str:
+    return Operator(console.address).log_in(console.token).get("/").words
+
+
+def test_all_is_well_when_workers_and_database_answer_and_nothing_failed(start_console: StartConsole) -> None:
+    with StatusServer(status()) as first, StatusServer(status(in_flight=5)) as second:
+        words = overview(start_console(WORKER_URLS=f"{first.url},{second.url}"))
+
+    assert "Is it well?" in words
+    assert "Yes." in words
+    assert re.search(r"working 1\.2\.3 3h(\d+s)? 7", words)
+    assert "0.04s 95 %: 0.2s · 99 %: 1.5s" in words
+    assert "Received a minute last minute 80 busiest 80 hour 80" in words
+    assert "Committed a minute last minute 60 busiest 60 hour 60" in words
+
+
+def test_a_real_worker_is_shown_as_it_is(
+    start_console: StartConsole, start_worker: Callable[..., WorkerProcess], queues: Queues
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    worker = start_worker(ADMIN_ADDRESS=address)
+    queues.send(sign_up("ada"))
+    worker.wait_for("batch_committed")
+
+    console = start_console(WORKER_URLS=f"http://{address}")
+    operator = Operator(console.address).log_in(console.token)
+
+    words = operator.get("/").words
+    assert f"{address} working 0." in words
+    wait_until(lambda: "Committed a minute last minute" in operator.get("/").words, 10, "there is no chart")
+    wait_until(lambda: re.search(r"Committed .*? hour 1 ", operator.get("/").words), 30, "the row is not counted")
+
+
+def test_a_worker_that_waits_for_the_database_is_shown_with_since_when_and_why(start_console: StartConsole) -> None:
+    since = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+    with StatusServer(status(paused_since=since, pause_reason="connection refused")) as worker:
+        words = overview(start_console(WORKER_URLS=worker.url))
+
+    assert "No. Worker 127.0.0.1:" in words
+    assert "waits for the database, since 5m" in words
+    assert "(connection refused)" in words
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [(None, "it answers with status 503"), ({"hello": "world"}, "what answers there is no worker")],
+)
+def test_what_does_not_answer_as_a_worker_is_shown_as_that(
+    start_console: StartConsole, answer: dict[str, Any] | None, problem: str
+) -> None:
+    with StatusServer(answer) as other, StatusServer(status()) as worker:
+        words = overview(start_console(WORKER_URLS=f"{other.url},{worker.url}"))
+
+    assert "It works, and something needs attention. 1 of 2 workers do not answer." in words
+    assert f"no answer {problem}" in words
+
+
+def test_without_any_worker_it_is_not_well(console: ConsoleProcess) -> None:
+    words = overview(console)
+
+    assert "No. No worker answers" in words
+    assert "no answer it does not answer (Connection refused)" in words
+
+
+def test_a_name_without_an_address_means_that_no_worker_is_registered(start_console: StartConsole) -> None:
+    assert "the name has no address" in overview(start_console(WORKER_URLS="http://workers.invalid:9090"))
+
+
+def test_dead_letters_are_counted_by_reason(start_console: StartConsole, dlq: Dlq) -> None:
+    dlq.fill(sign_up("ada"), sign_up("grace"), reason="invalid_event")
+    dlq.fill(sign_up("linus"), reason=None)
+    with StatusServer(status()) as worker:
+        words = overview(start_console(WORKER_URLS=worker.url))
+
+    assert "3 messages have failed for good" in words
+    assert "invalid_event 2" in words
+    assert "worker_crashed 1" in words
+
+
+def test_what_waits_in_the_queue_is_counted_and_its_age_is_not_made_up(
+    start_console: StartConsole, queues: Queues
+) -> None:
+    queues.send(sign_up("ada"), sign_up("grace"))
+
+    words = overview(start_console())
+
+    assert "Waiting in the queue 2" in words
+    assert "Oldest in the queue unknown SQS does not tell" in words
+
+
+def test_a_database_that_is_away_is_said_to_be_on_each_page_that_needs_it(
+    start_console: StartConsole, own_postgres: Postgres
+) -> None:
+    url = own_postgres.create_database("app")
+    with StatusServer(status()) as worker:
+        console = start_console(database_url=url, WORKER_URLS=worker.url)
+        operator = Operator(console.address).log_in(console.token)
+        assert operator.get("/feed").status == 503  # not migrated
+        own_postgres.stop("immediate")
+
+        wait_until(
+            lambda: "The database does not answer the console" in operator.get("/").words, 30, "it is not noticed"
+        )
+        feed, user = operator.get("/feed"), operator.get("/users?id=ada")
+
+    assert (feed.status, "The database does not answer" in feed.words) == (503, True)
+    assert (user.status, "The table could not be asked" in user.words) == (200, True)
+
+
+def test_sqs_that_is_away_is_said_to_be(start_console: StartConsole) -> None:
+    with SqsServer() as server, StatusServer(status()) as worker:
+        queues = create_queues(server.endpoint_url)
+        queues.close()
+        console = start_console(queues=queues, WORKER_URLS=worker.url)
+        operator = Operator(console.address).log_in(console.token)
+        server.stop()
+
+        wait_until(lambda: "SQS does not answer" in operator.get("/").words, 60, "it is not noticed")
+        assert "The queue cannot be read" in operator.get("/letters").words
+
+
+def test_cloudwatch_is_asked_for_the_age_of_the_oldest_event_if_that_is_wanted(
+    start_console: StartConsole, queues: Queues
+) -> None:
+    queues.send(sign_up("ada"))
+    cloudwatch = boto3.client(
+        "cloudwatch",
+        endpoint_url=queues.endpoint_url,
+        region_name=REGION,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+    )
+    cloudwatch.put_metric_data(
+        Namespace="AWS/SQS",
+        MetricData=[
+            {
+                "MetricName": "ApproximateAgeOfOldestMessage",
+                "Dimensions": [{"Name": "QueueName", "Value": queues.events_url.rpartition("/")[2]}],
+                "Timestamp": datetime.now(UTC) - timedelta(minutes=2),
+                "Value": 4000.0,
+            }
+        ],
+    )
+    cloudwatch.close()
+    endpoint = {"AWS_ENDPOINT_URL_CLOUDWATCH": queues.endpoint_url, "CONSOLE_CLOUDWATCH": "true"}
+    nobody = {**endpoint, "AWS_ENDPOINT_URL_CLOUDWATCH": f"http://127.0.0.1:{free_port()}"}
+
+    assert "Oldest in the queue 1h6m by CloudWatch" in overview(start_console(**endpoint))
+    assert "Oldest in the queue unknown CloudWatch: EndpointConnectionError" in overview(start_console(**nobody))

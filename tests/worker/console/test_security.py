@@ -1,0 +1,239 @@
+"""Who may do what, and what a page lets through."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.support import command
+from tests.support.events import activity, sign_up
+from tests.support.sqs import Queues
+from tests.support.worker_process import WorkerProcess, worker_environment
+from tests.worker.console.conftest import StartConsole
+from tests.worker.console.operator import ConsoleProcess, Operator
+from tests.worker.dlq import Dlq
+
+KEY = "correct-horse-battery-staple-correct-horse"
+
+PAGES = ["/", "/letters", "/letters/news", "/letters/x", "/letters/x/edit", "/jobs/1", "/users", "/feed", "/audit"]
+FORMS = [
+    "/logout", "/hide", "/letters/look", "/letters/confirm", "/letters/act", "/letters/copy", "/letters/x/reveal",
+    "/letters/x/open", "/letters/x/check", "/letters/x/send", "/users", "/users/reveal", "/users/enqueue",
+    "/feed/reveal",
+]  # fmt: skip
+
+
+def test_without_a_session_every_page_and_every_form_leads_to_the_login(console: ConsoleProcess) -> None:
+    stranger = Operator(console.address)
+
+    answers = [stranger.get(path) for path in PAGES]
+    answers += [stranger.post(path, follow=False, csrf="x") for path in FORMS]
+
+    assert {(answer.status, answer.headers["location"]) for answer in answers} == {(303, "/login")}
+
+
+def test_the_link_that_is_printed_opens_it_and_another_token_does_not(console: ConsoleProcess) -> None:
+    stranger = Operator(console.address)
+
+    refused = stranger.post("/login", token="x" * 43, who="Eve", follow=False)
+
+    assert (refused.status, stranger.cookie) == (403, "")
+    assert "That is not the token" in refused.words
+    page = stranger.get(console.link.removeprefix(console.address))
+    assert page.status == 200
+    assert f'name="token" value="{console.token}"' in page.text
+    assert stranger.log_in(console.token).get("/").status == 200
+    assert [line["outcome"] for line in console.log if line["what"] == "login"] == ["refused", "done"]
+
+
+def test_a_token_of_the_settings_is_never_printed(start_console: StartConsole) -> None:
+    console = start_console(CONSOLE_TOKEN=KEY)
+
+    assert Operator(console.address).log_in(KEY).get("/").status == 200
+    assert console.link == f"{console.address}/login"
+    assert KEY not in str(console)
+
+
+def test_a_name_is_needed_for_the_audit_log(console: ConsoleProcess) -> None:
+    for who in ("", " ", "<b>", "x" * 65, "a\nb"):
+        answer = Operator(console.address).post("/login", token=console.token, who=who, follow=False)
+        assert (answer.status, "Give a name" in answer.words) == (403, True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"CONSOLE_TOKEN": "short"}, "CONSOLE_TOKEN should be 32 characters or more"),
+        ({"CONSOLE_ADDRESS": "8765"}, "CONSOLE_ADDRESS should be a host and a port, such as 127.0.0.1:8765"),
+        ({"CONSOLE_ADDRESS": "192.0.2.1:8765"}, "CONSOLE_ADDRESS 192.0.2.1:8765: "),
+        ({"WORKER_URLS": "worker:9090"}, "WORKER_URLS should be URLs"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_one_line(
+    queues: Queues, database_url: str, settings: dict[str, str], line: str
+) -> None:
+    ended = command.run("console", environment=worker_environment(database_url, queues, settings=settings))
+
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1)
+    assert line in ended.stderr
+    assert "short" not in ended.stderr.partition("should")[2]
+
+
+def test_two_queues_that_do_not_belong_together_are_refused(queues: Queues, database_url: str) -> None:
+    environment = worker_environment(database_url, queues, settings={"DLQ_URL": queues.events_url})
+
+    ended = command.run("console", environment=environment)
+
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+    assert "are the same queue" in ended.stderr
+
+
+def test_the_cookie_is_kept_from_scripts_and_from_other_sites(console: ConsoleProcess) -> None:
+    answer = Operator(console.address).post("/login", token=console.token, who="Grace", follow=False)
+
+    attributes = {part.strip() for part in answer.headers["set-cookie"].split(";")[1:]}
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} < attributes
+    assert not any(part.startswith("Domain") for part in attributes)
+
+
+def test_logging_out_ends_the_session_and_not_only_the_cookie(console: ConsoleProcess, operator: Operator) -> None:
+    cookie = operator.cookie
+
+    operator.post("/logout")
+
+    operator.cookie = cookie
+    assert operator.get("/").headers["location"] == "/login"
+    assert console.wait_for_audit("logout")
+
+
+def test_a_form_that_is_not_of_this_session_does_nothing(operator: Operator, dlq: Dlq) -> None:
+    [message_id] = dlq.fill(sign_up("ada"))
+    operator.post("/letters/look")
+    token = operator.csrf
+    plan = _plan(operator.post("/letters/confirm", id=message_id, action="deleted").text)
+
+    refused = [
+        operator.post("/letters/act", plan=plan, csrf=""),
+        operator.post("/letters/act", plan=plan, csrf=token[:-1]),
+        operator.post("/letters/act", plan=plan, headers={"Origin": "http://evil.example"}),
+        operator.post("/letters/act", plan=plan, headers={"Origin": "null"}),
+        operator.post("/letters/act", plan=plan, headers={"Sec-Fetch-Site": "same-site"}),
+    ]
+
+    assert [answer.status for answer in refused] == [403] * 5
+    assert dlq.queues.dead_letter_count() == 1
+    assert "1 deleted" in operator.post("/letters/act", plan=plan).words
+
+
+def test_every_answer_forbids_everything_that_is_not_its_own(operator: Operator) -> None:
+    answers = [operator.get(path) for path in [*PAGES, "/login", "/nowhere", "/static/console.js"]]
+
+    for answer in answers:
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self';")
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+    assert {answer.headers["cache-control"] for answer in answers[:-1]} == {"no-store"}
+
+
+def test_no_page_has_anything_inline_or_an_address_outside_of_its_origin(operator: Operator, dlq: Dlq) -> None:
+    [message_id] = dlq.fill(sign_up("ada", handle="a b"))
+    operator.post("/letters/look")
+    operator.post(f"/letters/{message_id}/open")
+    paths = [
+        "/",
+        "/letters",
+        f"/letters/{message_id}",
+        f"/letters/{message_id}/edit",
+        "/users?id=ada",
+        "/feed",
+        "/audit",
+    ]
+
+    for text in [operator.get(path).text for path in paths]:
+        assert not re.search(r"<style|<script(?! src=\"/static/)|\sstyle=|\son[a-z]+=|javascript:|https?://", text)
+
+
+def test_a_read_only_console_shows_everything_and_changes_nothing(start_console: StartConsole, dlq: Dlq) -> None:
+    [message_id] = dlq.fill(sign_up("ada"))
+    console = start_console(CONSOLE_READ_ONLY="true")
+    operator = Operator(console.address).log_in(console.token)
+
+    pages = [operator.get("/letters"), operator.get(f"/letters/{message_id}"), operator.get("/users?id=ada")]
+    refused = [
+        operator.post("/letters/confirm", id=message_id, action="deleted"),
+        operator.post("/letters/act", plan="x"),
+        operator.post(f"/letters/{message_id}/send", text="{}"),
+        operator.post("/users/enqueue", sub="ada"),
+    ]
+
+    assert [page.status for page in pages] == [200] * 3
+    assert not any(re.search(r">(Replay|Delete|Edit and replay|Enqueue their sign-up)<", page.text) for page in pages)
+    assert "ada@example.com" in operator.post(f"/letters/{message_id}/reveal").words
+    assert {(answer.status, "CONSOLE_READ_ONLY" in answer.text) for answer in refused} == {(403, True)}
+    assert dlq.queues.dead_letter_count() == 1
+
+
+def test_a_form_without_end_is_refused(operator: Operator) -> None:
+    assert operator.post("/users", name="x" * 9_000_000).status == 413
+    assert operator.post("/users", id=["x"] * 12_001).status == 400
+
+
+def test_a_page_that_is_not_there_is_a_page(operator: Operator) -> None:
+    for path in ("/nowhere", "/letters/nowhere", "/jobs/99", "/feed?before=x", "/static/nowhere.js"):
+        answer = operator.get(path)
+        assert (answer.status, "That did not work" in answer.words) == (404, True)
+
+
+def test_the_log_says_who_did_what_and_nothing_that_people_wrote(
+    console: ConsoleProcess, operator: Operator, dlq: Dlq, drain: Callable[..., WorkerProcess]
+) -> None:
+    dlq.queues.send(sign_up("linus"), activity("linus", "what linus wrote"))
+    drain()
+    mended, deleted = dlq.fill(sign_up("ada", handle="a b"), sign_up("charles"))
+    [odd] = dlq.fill('{"id": "odd@example.com", "type": "user.signed_up.v1", "data": {"email": "odd@example.com"}}')
+    operator.post("/letters/look")
+    for path in ("/", "/letters?text=ada@example.com", "/feed", "/users?id=linus", f"/letters/{odd}"):
+        assert operator.get(path).status == 200
+
+    operator.post("/users", name="linus@example.com")
+    operator.post("/users/reveal", sub="linus")
+    operator.post("/users/reveal", sub="odd@example.com")
+    operator.post("/feed/reveal")
+    operator.post(f"/letters/{mended}/open")
+    text = sign_up("ada", handle="ada")
+    checked = _checked(operator.post(f"/letters/{mended}/check", text=text).text)
+    operator.post(f"/letters/{mended}/send", text=text, checked=checked)
+    plan = _plan(operator.post("/letters/confirm", id=deleted, action="deleted").text)
+    operator.post("/letters/act", plan=plan)
+
+    console.wait_for_audit("deleted")
+    done = [(line["what"], line["subject"]) for line in console.events("audit")]
+    assert done == [
+        ("login", ""),
+        ("revealed", "linus"),
+        ("revealed", "not_shown"),
+        ("revealed", "feed"),
+        ("revealed", mended),
+        ("edited", mended),
+        ("deleted", deleted),
+    ]
+    assert {line["who"] for line in console.events("audit")} == {"Grace"}
+    assert "@" not in str(console)
+    assert "wrote" not in str(console)
+    log = operator.get("/audit").words
+    assert f"Grace deleted {deleted} deleted" in log
+    assert "@" not in log
+
+
+def _plan(text: str) -> str:
+    found = re.search(r'action="/letters/act".*?name="plan" value="([^"]+)"', text, re.DOTALL)
+    assert found is not None, text
+    return found[1]
+
+
+def _checked(text: str) -> str:
+    found = re.search(r'name="checked" value="([^"]+)"', text)
+    assert found is not None, text
+    return found[1]

@@ -1,0 +1,152 @@
+"""Where is this user, and why have they no row?"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+
+from tests.support.events import activity, sign_up
+from tests.support.sqs import Queues, SqsServer
+from tests.support.user_pool import AdministratedPool, cognito_environment
+from tests.support.worker_process import WorkerProcess
+from tests.worker.console.conftest import StartConsole
+from tests.worker.console.operator import ConsoleProcess, Operator
+from tests.worker.dlq import Dlq
+from tests.worker.tables import users
+
+
+@pytest.fixture
+def pool(sqs_server: SqsServer) -> Iterator[AdministratedPool]:
+    with closing(AdministratedPool.create(sqs_server.endpoint_url)) as made:
+        yield made
+
+
+@pytest.fixture
+def support(start_console: StartConsole, pool: AdministratedPool, queues: Queues) -> Operator:
+    """Somebody at a console that knows the pool."""
+    console = start_console(USER_POOL_ID=pool.id, **cognito_environment(queues.endpoint_url))
+    return Operator(console.address).log_in(console.token)
+
+
+@pytest.fixture
+def ada(pool: AdministratedPool) -> str:
+    return pool.confirm("ada", email="ada@example.org", name="Ada Lovelace")
+
+
+@pytest.mark.parametrize("name", ["ada", "ada@example.org", "sub"])
+def test_a_confirmed_user_without_a_row_is_found_by_any_name_and_enqueued(
+    support: Operator, ada: str, name: str, drain: Callable[..., WorkerProcess], database_url: str
+) -> None:
+    answer = support.post("/users", name=ada if name == "sub" else name)
+    assert "They are confirmed in Cognito and have no row." in answer.words
+    assert "ada@example.org" not in answer.words.replace(f'value="{name}"', "")
+
+    enqueued = support.post("/users/enqueue", sub=ada)
+    drain()
+
+    assert "Their sign-up is in the events queue" in enqueued.words
+    assert [(row[0], row[1], row[2]) for row in users(database_url)] == [(ada, "Ada Lovelace", "ada")]
+    assert "They have a row" in support.post("/users", name=name if name != "sub" else ada).words
+    assert "Nothing to do" in support.post("/users/enqueue", sub=ada).words
+
+
+def test_a_user_whose_sign_up_failed_is_led_to_the_dead_letter(support: Operator, ada: str, dlq: Dlq) -> None:
+    [message_id] = dlq.fill(
+        sign_up(ada, handle="a b", email="ada@example.org"), reason="invalid_event", detail="data.handle: white space"
+    )
+    dlq.fill(activity(ada), reason="unknown_author")
+    support.post("/letters/look")
+
+    for name in ("ada@example.org", "ada", ada):
+        answer = support.post("/users", name=name)
+        assert "They have no row, because their sign-up failed: invalid_event. data.handle: white space" in answer.words
+        assert f'href="/letters/{message_id}"' in answer.text
+        assert "activity.created.v1: unknown_author" in answer.words
+
+
+def test_the_table_is_asked_by_id_handle_and_address_in_any_case(
+    console: ConsoleProcess, operator: Operator, queues: Queues, drain: Callable[..., WorkerProcess]
+) -> None:
+    queues.send(sign_up("1", handle="Grace", email="Grace@Example.com", display_name="Grace H."))
+    drain()
+
+    for name in ("1", "gRACE", "grace@EXAMPLE.com"):
+        answer = operator.post("/users", name=name)
+        assert "They have a row" in answer.words
+        assert "Grace@Example.com" not in answer.words
+    assert "not asked: USER_POOL_ID is not set" in answer.words
+    revealed = operator.post("/users/reveal", sub="1").words
+    assert "Handle Grace Name Grace H. E-mail Grace@Example.com" in revealed
+    assert console.wait_for_audit("revealed")["subject"] == "1"
+
+
+def test_a_user_who_has_not_confirmed_needs_no_mending(support: Operator, pool: AdministratedPool) -> None:
+    pool.sign_up("eve")
+
+    answer = support.post("/users", name="eve")
+
+    assert "they have not confirmed their sign-up (UNCONFIRMED)" in answer.words
+    assert "Enqueue" not in answer.words
+
+
+def test_a_disabled_user_is_said_to_be(support: Operator, pool: AdministratedPool, ada: str) -> None:
+    pool.disable("ada")
+
+    assert "are disabled in Cognito" in support.post("/users", name="ada").words
+    assert "Nothing to do" in support.post("/users/enqueue", sub=ada).words
+
+
+def test_nobody_is_an_answer_too(support: Operator) -> None:
+    assert "Nobody of that name was found. Not in the table, not in Cognito" in support.post("/users", name="x").words
+    assert support.post("/users", name="  ").status == 200
+    assert support.post("/users/enqueue", sub="").status == 400
+
+
+@pytest.mark.parametrize(
+    "name", ['"', "\\", "a\x00b", "x" * 400, "<script>", "\u202e", "%' OR 1=1 --", '" or sub ^= "']
+)
+def test_no_name_breaks_the_question(support: Operator, ada: str, name: str) -> None:
+    answer = support.post("/users", name=name)
+
+    assert (answer.status, "Nobody of that name" in answer.words) == (200, True)
+    assert ada not in answer.text
+
+
+def test_a_user_who_is_only_here_is_said_to_be_unknown_to_cognito(
+    support: Operator, queues: Queues, drain: Callable[..., WorkerProcess], dlq: Dlq
+) -> None:
+    queues.send(sign_up("grace"))
+    drain()
+    dlq.fill(activity("linus"))
+    support.post("/letters/look")
+
+    assert "In Cognito no In the table Signed up" in support.post("/users", name="grace").words
+    assert "They have no row, and Cognito does not know them." in support.post("/users", name="linus").words
+
+
+def test_a_pool_that_cannot_be_asked_is_no_reason_to_say_nothing(
+    start_console: StartConsole, queues: Queues, drain: Callable[..., WorkerProcess]
+) -> None:
+    queues.send(sign_up("grace"))
+    drain()
+    console = start_console(USER_POOL_ID="us-east-1_nowhere", **cognito_environment(queues.endpoint_url))
+    operator = Operator(console.address).log_in(console.token)
+
+    known, unknown = operator.post("/users", name="grace"), operator.post("/users", name="eve")
+
+    assert "ResourceNotFoundException" in known.words
+    assert "They have a row" in known.words
+    assert "In Cognito could not be asked" in known.words
+    assert "not in Cognito" not in unknown.words
+
+
+def test_an_address_in_the_place_of_an_id_is_masked_too(operator: Operator, dlq: Dlq) -> None:
+    [message_id] = dlq.fill(sign_up("odd@example.com"))
+    operator.post("/letters/look")
+
+    found = operator.post("/users", name="odd@example.com")
+
+    assert "They have no row, because their sign-up failed" in found.words
+    assert found.text.count("odd@example.com") == 2  # the question, and whom the form is about
+    assert "odd@example.com" not in operator.get(f"/letters/{message_id}").text
+    assert "odd@example.com" in operator.post("/users/reveal", sub="odd@example.com").words
