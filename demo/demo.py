@@ -7,6 +7,7 @@ from logging.handlers import MemoryHandler
 
 import psycopg
 
+from demo import interrupts
 from demo.interrupts import Interrupted
 from demo.keep import keep as keep_running
 from demo.screen import Screen
@@ -31,6 +32,9 @@ def run(*, keep: bool) -> None:
         screen.tell("Interrupted. Everything is stopped and removed.")
         raise
     except (AssertionError, RuntimeError, OSError, subprocess.SubprocessError, CommandFailed, psycopg.Error) as error:
+        if interruption := interrupts.interruption():
+            screen.tell("Interrupted. Everything is stopped and removed.")
+            raise interruption from None
         log.setTarget(logging.StreamHandler())
         log.flush()
         raise DemoFailed(error) from error

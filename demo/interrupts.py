@@ -10,6 +10,15 @@ class Interrupted(SystemExit):
     """Somebody wants the demo to end. The exit status is a shell's for that signal, 130 for Ctrl-C."""
 
 
+_interruption: Interrupted | None = None
+
+
+def interruption() -> Interrupted | None:
+    """What the first signal has raised. It may arise inside of a lock's own code (`threading.Condition`), which then
+    fails in its own words: whatever is raised after it is its consequence."""
+    return _interruption
+
+
 def install() -> None:
     """The first signal from now on raises `Interrupted` in the main thread, and those after it do nothing.
 
@@ -28,8 +37,10 @@ def ignore() -> None:
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
+    global _interruption  # noqa: PLW0603 (a signal handler has no other place)
     ignore()
-    raise Interrupted(128 + number)
+    _interruption = Interrupted(128 + number)
+    raise _interruption
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:

@@ -1,5 +1,6 @@
 """The servers that tests run against: a Postgres and an SQS for the session, a database and a pair of queues each."""
 
+import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,6 +14,10 @@ from db.migrations import migrate
 from signup_sync.postgres.statements import Connection
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues, SqsServer, create_queues
+
+# A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every machine, and no example fails for being slow on a busy one.
 settings.register_profile(

@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 Process = subprocess.Popen[bytes]
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 def run_processes(arguments: Sequence[str], settings: Sequence[Mapping[str, str]]) -> int:
     """Run a worker for each of the settings (which come on top of the environment), until all have ended.
@@ -36,11 +38,16 @@ def run_processes(arguments: Sequence[str], settings: Sequence[Mapping[str, str]
     def tell(number: int, _: FrameType | None) -> None:
         happened.put(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, tell)
     command = [sys.executable, "-P", "-m", "worker", *arguments, "--supervised"]
     processes = [_start(command, environment_with(own), happened) for own in settings]
     return _until_ended(processes, happened)
+
+
+def take_signals() -> None:
+    """Take the signals that were blocked while a supervised worker started; they may have come already."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def stop_with_input(stop: Callable[[], None]) -> None:
@@ -57,8 +64,14 @@ def stop_with_input(stop: Callable[[], None]) -> None:
 def _start(
     command: Sequence[str], environment: Mapping[str, str], happened: "queue.SimpleQueue[Process | int]"
 ) -> Process:
-    # A group of its own: Ctrl-C reaches it once, by way of us.
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, process_group=0)  # noqa: S603 (ourselves)
+    # It begins with our signals blocked, and takes them when it can stop cleanly (`take_signals`): else one that comes
+    # while it starts would end it as a failure.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        # A group of its own: Ctrl-C reaches it once, by way of us.
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, process_group=0)  # noqa: S603 (ourselves)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def wait() -> None:
         process.wait()

@@ -61,6 +61,19 @@ def test_all_work_and_all_stop(queues: Queues, database_url: str, pair: WorkerPr
     assert queues.counts() == (0, 0, 0)
 
 
+@needs_proc
+@pytest.mark.parametrize("signal_name", ["terminate", "interrupt"])
+def test_a_signal_while_they_start_stops_them_cleanly(start_worker: StartWorker, signal_name: str) -> None:
+    worker = start_worker("--processes", "2", wait=False)
+    wait_until(lambda: len(children(worker)) == 2, 20, "they are not there")
+
+    getattr(worker, signal_name)()
+
+    assert worker.wait(STOP_LIMIT) == 0, worker
+    assert worker.events("process_failed") == []
+    assert "Aborted" not in worker.stderr
+
+
 def test_all_stop_when_the_queue_is_empty(queues: Queues, database_url: str, start_worker: StartWorker) -> None:
     queues.send(*map(sign_up, sorted(NAMES)))
 

@@ -9,7 +9,7 @@ import click
 from worker.assembly import Worker, check_queues
 from worker.cli import logs
 from worker.settings import MAX_PROCESSES, WorkerSettings
-from worker.supervisor import run_processes, stop_with_input
+from worker.supervisor import run_processes, stop_with_input, take_signals
 
 
 @click.command
@@ -58,6 +58,7 @@ def _run(consumer: Worker, *, supervised: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     if supervised:
+        take_signals()
         stop_with_input(consumer.stop)
     failed = not consumer.run()
     # Without waiting for threads that are still busy: what they hold is SQS's again.
