@@ -1,4 +1,4 @@
-"""Passwords that are not settings: asked for at each new connection, so that a rotation needs no restart.
+"""Credentials that are not settings: asked for at each new connection, so that a rotation needs no restart.
 
 A *conninfo* is what libpq takes: a string, or here also a function that returns one, called for every connection that
 is made. Connections that are open stay valid when a password changes. A connection that is made between the change of

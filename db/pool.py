@@ -1,4 +1,4 @@
-"""The way to the database: pooled connections, transactions with limits, and a probe that says whether it can be used.
+"""Connection pool: transactions with limits, and a probe that says whether the database can be used.
 
 A `Database` is *open* from `open()` to `close()`. In between it can be `reset()`: after an outage the pool's
 connections are dead and its own attempts to reconnect may be minutes apart, so it is replaced whole.

@@ -1,4 +1,4 @@
-"""What went wrong with a call to AWS, in words for a person who has just set it up: what is wrong, and what to do."""
+"""AWS errors, in words for a person who has just set it up: what is wrong, and what to do."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Putting events into the events queue, for the backends that have them.
+"""Publisher: puts events into the events queue, for the backends that have them.
 
     publisher = Publisher(queue_url)
     publisher.publish(ActivityCreated.new(author=sub, message="Hello", source="/backend"))

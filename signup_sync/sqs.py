@@ -1,4 +1,4 @@
-"""Sending to SQS: what a publisher needs of it, and what the worker builds upon.
+"""SQS, as far as sending goes: what a publisher needs of it, and what the worker builds upon.
 
 Limits are those of the SQS Developer Guide, "Amazon SQS message quotas".
 """

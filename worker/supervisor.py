@@ -1,4 +1,4 @@
-"""Several workers that are started and stopped as one: `signup-sync worker --processes 4`.
+"""Supervisor of several workers that are started and stopped as one: `signup-sync worker --processes 4`.
 
 One process uses one core, however many threads it has. Each of these is a whole worker that shares nothing with the
 others but the queue and the database. When one of them fails the others are stopped too, and whoever runs the worker

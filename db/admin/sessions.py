@@ -1,4 +1,4 @@
-"""Who is connected to the database, and ending one of them."""
+"""Sessions: who is connected to the database, and ending one of them."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Every call to Cognito: the users of a user pool."""
+"""Cognito: every call to it, for the users of a user pool."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which address this machine has on the internet."""
+"""Public address: the one that this machine has on the internet."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.error import URLError

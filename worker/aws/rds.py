@@ -1,4 +1,4 @@
-"""Every call to RDS and to EC2: a database instance that is started and stopped, and the security group before it."""
+"""RDS and EC2: a database instance that is started and stopped, and the security group before it."""
 
 from dataclasses import dataclass
 from datetime import datetime

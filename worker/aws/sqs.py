@@ -1,4 +1,4 @@
-"""Every call to SQS. Nothing else in the worker knows how SQS is spoken to.
+"""SQS: every call to it. Nothing else in the worker knows how SQS is spoken to.
 
 Limits are those of the SQS Developer Guide, "Amazon SQS message quotas".
 """

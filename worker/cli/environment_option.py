@@ -1,4 +1,4 @@
-"""The option that says which environment a command is about."""
+"""Option `--env`: which environment a command is about."""
 
 from typing import get_args
 

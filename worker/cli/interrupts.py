@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as an exception in the main thread, so that a command can give back what it holds."""
+"""Interrupts: SIGINT and SIGTERM as an exception in the main thread, so that a command can give back what it holds."""
 
 import signal
 from types import FrameType

@@ -1,4 +1,4 @@
-"""What several commands take as an option: durations, and points in time."""
+"""Parameters that several commands take: durations, and points in time."""
 
 import re
 from datetime import UTC, datetime, timedelta

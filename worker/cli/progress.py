@@ -1,4 +1,4 @@
-"""A progress bar on standard error, if that is a terminal; what a command prints goes to standard output as ever."""
+"""Progress bar on standard error, if that is a terminal; what a command prints goes to standard output as ever."""
 
 import sys
 from collections.abc import Callable, Iterator

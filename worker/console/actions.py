@@ -1,4 +1,4 @@
-"""What the console does to the dead letters, with the code of `signup-sync dlq`.
+"""Actions on dead letters: what the console does to them, with the code of `signup-sync dlq`.
 
 A message is acted on by its id: it is received again, which tells whether it is still there, and everything else that
 was received on the way is released before the first message is sent.

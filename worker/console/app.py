@@ -1,4 +1,4 @@
-"""The console as an application: its addresses, and what is answered when something fails."""
+"""Application: the console's addresses, and what is answered when something fails."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The audit log: who did what, and when.
+"""Audit log: who did what, and when.
 
 Each entry is a line of the log (`event` is `audit`), one for each message that was acted on. The console shows the
 newest; the log is where they are kept. Messages and users are named by their ids, and nothing people wrote is in it.

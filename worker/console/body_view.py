@@ -1,4 +1,4 @@
-"""A message's body for a page: laid out, coloured, and masked until somebody reveals it.
+"""Body view: a message's body for a page, laid out, coloured, and masked until somebody reveals it.
 
 Tokens are shown as their sender wrote them. What a page would obey or hide (control characters, escape sequences,
 directions, characters without width) is shown by its code point.

@@ -1,4 +1,4 @@
-"""The dead letters as a page can show them: a copy in memory, made by looking at the queue now and then.
+"""Dead-letter cache: what pages show of the queue, a copy in memory, made by looking at the queue now and then.
 
 A look is that of `signup-sync dlq list`, with the same promises: short leases, and all is released at its end. It is
 repeated while somebody has pages open, and takes at most a tenth of the time, since what one operator looks at is

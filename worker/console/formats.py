@@ -1,4 +1,4 @@
-"""Times, numbers and outcomes in words."""
+"""Formats: times, numbers and outcomes in words."""
 
 import time
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What was begun from a page and may take longer than a page may: one after the other, in a thread of its own."""
+"""Jobs: what may take longer than a page may, one after the other in a thread of their own."""
 
 import threading
 from collections import Counter, OrderedDict

@@ -1,4 +1,4 @@
-"""A request, after it has passed the door: who is asking, what they sent, and how they are answered.
+"""Request, after it has passed the door: who is asking, what they sent, and how they are answered.
 
 Every page but the login needs a session. Every form needs the session's CSRF token, and comes from our own origin.
 """

@@ -1,4 +1,4 @@
-"""Serving the console over HTTP until it is stopped."""
+"""HTTP server of the console, until it is stopped."""
 
 import asyncio
 import signal

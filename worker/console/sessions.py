@@ -1,4 +1,4 @@
-"""Who is logged in. Sessions are in memory: when the console ends, everybody is logged out."""
+"""Sessions: who is logged in. They are in memory: when the console ends, everybody is logged out."""
 
 import hmac
 import secrets

@@ -1,4 +1,4 @@
-"""Whether it is well: the queues, the workers and the database, asked every few seconds while somebody looks."""
+"""System monitor: the queues, the workers and the database, asked every few seconds while somebody looks."""
 
 import threading
 import time

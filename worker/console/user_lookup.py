@@ -1,4 +1,4 @@
-"""Where a user is: in Cognito, in the table, in the dead-letter queue; and so why they have no row."""
+"""User lookup: where a user is, in Cognito, in the table, in the dead-letter queue; and so why they have no row."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future

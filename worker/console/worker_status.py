@@ -1,4 +1,4 @@
-"""The workers, as their admin servers describe them: `GET /status`."""
+"""Worker status: the workers, as their admin servers describe them (`GET /status`)."""
 
 import http.client
 import json

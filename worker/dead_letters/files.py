@@ -1,4 +1,4 @@
-"""Dead letters in files, as JSON Lines: written by `export` and `delete`, read by `import`.
+"""Files of dead letters, as JSON Lines: written by `export` and `delete`, read by `import`.
 
 A line is an object; what an import needs of it is `body`, the message as it was sent, and `attributes`, as the SQS API
 has them (a binary value in Base64). The rest is for people. Such a file holds personal data: nobody but its owner may

@@ -1,4 +1,4 @@
-"""What an operator's command holds of the dead-letter queue while it looks.
+"""Held messages: what an operator's command holds of the dead-letter queue while it looks.
 
 A look at a queue is a receive, and a message that was received is invisible to everybody else for its visibility
 timeout. So that a command that is killed does not hide messages for long, the timeout is short and extended in the

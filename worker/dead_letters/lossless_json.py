@@ -1,4 +1,4 @@
-"""JSON as text: laid out for a person, made compact again, and changed in one place.
+"""Lossless JSON, as text: laid out for a person, made compact again, and changed in one place.
 
 Every token stays as its sender wrote it. Reading JSON and writing it anew would not do that: 1.10 becomes 1.1, 1e400
 infinity, an escaped character a plain one, and of repeated keys one is left.

@@ -1,4 +1,4 @@
-"""SQS's own redrive, `StartMessageMoveTask`: SQS moves all messages of the dead-letter queue, and we watch.
+"""Redrive by SQS itself, `StartMessageMoveTask`: SQS moves all messages of the dead-letter queue, and we watch.
 
 It moves messages as they are: it cannot check an event first, and takes the failure attributes along (the worker
 overwrites them should the event fail again). So it cannot keep what a replay promises, and is used only where that was

@@ -1,4 +1,4 @@
-"""Sending to the events queue what came from somewhere else, which then lets go of it.
+"""Requeue: to the events queue goes what came from somewhere else, which then lets go of it.
 
 An entry is let go of when its own send was acknowledged, and never before: whatever ends the command in between leaves
 the entry in both places, and writing an event twice does no harm.

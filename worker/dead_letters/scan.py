@@ -1,4 +1,4 @@
-"""A look at the dead-letter queue: everything that is in it and that nobody else holds, each message once.
+"""Scan of the dead-letter queue: everything that is in it and that nobody else holds, each message once.
 
 SQS has no way to list a queue. A look receives until a long poll comes back empty, and holds all it has received, so
 as not to receive it again. So it sees neither what others hold at that time, nor a moment of the queue: what is sent

@@ -1,4 +1,4 @@
-"""Telling SQS what became of a message. There are three outcomes, and a fourth way back for what was not begun.
+"""Acknowledger: tells SQS what became of a message, by three outcomes and a way back for what was not begun.
 
 - *Done*: deleted.
 - *Later*: made visible again after a while.

@@ -1,4 +1,4 @@
-"""Entries on their way to one kind of batch call: sent in tens, and again with backoff where they failed."""
+"""Batch requests: entries on their way to one kind of call, sent in tens, and again with backoff where they failed."""
 
 import queue
 import threading

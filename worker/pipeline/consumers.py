@@ -36,19 +36,20 @@ class _Window:
 
     One, until they come back full; then twice as many each time, up to a batch (as TCP begins: RFC 5681, 3.1 "Slow
     Start"). So hardly more receives come back empty than came back full before. `most` is what one may bring, of which
-    half counts as full: SQS does not always give all it has.
+    half counts as full: SQS does not always give all it has. `max_calls` are those of a batch.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, max_calls: int) -> None:
         self._most = most
+        self._max_calls = max_calls
         self.calls = 1
         self.full = False
         self.body_size = 0  # bytes of the largest body of the last receives, by which the next ones are estimated
 
-    def update(self, messages: Sequence[Received], calls: int) -> None:
-        """So many receives have brought these messages."""
+    def update(self, messages: Sequence[Received], calls: int, wanted: int) -> None:
+        """So many receives have brought these messages; without other limits there would have been `wanted`."""
         self.full = 2 * len(messages) >= self._most * calls
-        self.calls = 2 * calls if self.full else 1
+        self.calls = min(2 * wanted, self._max_calls) if self.full else 1
         self.body_size = max((len(message.body) for message in messages), default=0)
 
 
@@ -109,7 +110,7 @@ class Consumers:
 
     def run(self) -> None:
         """Carry messages until stopped."""
-        window = _Window(self._most)
+        window = _Window(self._most, self._calls)
         while self._turns.begin():
             began, computed = time.monotonic(), time.thread_time()
             lone = window.calls >= self._calls  # one round of receives is all that it will wait for
@@ -178,7 +179,8 @@ class Consumers:
 
         None says that this was no time for it: no room, the gate is shut, or we stop. Raises `SqsError`.
         """
-        calls = min(window.calls, self._calls, max(1, (self._batch_size - held) // BATCH_ENTRIES))
+        wanted = window.calls
+        calls = min(wanted, max(1, (self._batch_size - held) // BATCH_ENTRIES))
         room = self._in_flight.reserve(calls, window.body_size)
         window.full, window.calls = False, 1  # unless it succeeds
         with self._receives_ended:
@@ -188,7 +190,7 @@ class Consumers:
             if not room.calls or not self._gate.is_open or self._turns.stopped:
                 return None
             messages = self._receive_together(room.calls, wait_seconds)
-            window.update(messages, room.calls)
+            window.update(messages, room.calls, wanted)
             return self._in_flight.admit(messages, time.monotonic())
         finally:
             self._in_flight.release(room)

@@ -1,4 +1,6 @@
-"""What happens while the database is away: nobody receives, somebody probes, and everybody goes on when it is back.
+"""Circuit breaker for the database: while it is away nobody receives, one thread probes, and then all go on.
+
+Our *shut* is what others call a breaker's *open* state: nothing passes.
 
 The gate is *shut* at the start, until a first probe has succeeded; *open* while the database is in order; *shut* from
 the first sign that it is not until a probe succeeds again. A database that answers the probe but fails the next batch
@@ -60,6 +62,7 @@ class DatabaseGate:
 
     def committed(self) -> None:
         """A batch has been committed: the next outage is a new one."""
+        # Without the lock: one attribute is set, which nobody but the prober reads.
         self._intervals = self._new_intervals()
 
     def wait_until_open(self) -> bool:

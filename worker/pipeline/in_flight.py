@@ -1,4 +1,4 @@
-"""Registry of the messages that this worker holds: received, and not yet settled.
+"""In flight: the registry of the messages that this worker holds: received, and not yet settled.
 
 It serves three things: a message that comes twice is carried once, what is held is bounded, and the heartbeat
 (`worker.pipeline.visibility_heartbeat`) finds the leases that are about to end. One lock, `InFlight._changed`, guards

@@ -1,4 +1,4 @@
-"""Who waits for whom: events that came before their author or their parent.
+"""Parked messages: events that came before their author or their parent.
 
 They are back in the queue, and will be received again after a while (`worker.pipeline.retry_delay`). If this very
 worker writes what they wait for before that, it makes them visible at once. Other workers' messages just wait: this is

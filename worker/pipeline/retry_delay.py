@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt."""
+"""Retry delay: how long a message that failed stays out of sight."""
 
 import random
 from functools import cache

@@ -1,4 +1,4 @@
-"""Keeping the leases: what takes long to write stays ours.
+"""Visibility heartbeat: what takes long to write stays ours.
 
 A lease is the visibility timeout of a received message. What we still hold when half of it has passed gets a new one.
 A lease that could not be extended before its end is lost: somebody else may have the message by then, so the writer

@@ -1,4 +1,4 @@
-"""Writing: a batch becomes one transaction, and each of its messages one outcome.
+"""Writer: a batch becomes one transaction, and each of its messages one outcome.
 
 The steps: insert the users, insert the activities, commit, say what became of each. Where the database
 refuses the whole, the batch is halved until the message that it refuses is alone; the others commit.

@@ -1,4 +1,4 @@
-"""Ids, more than memory should hold."""
+"""External sort of ids, more than memory should hold."""
 
 import heapq
 import json

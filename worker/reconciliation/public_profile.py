@@ -1,4 +1,4 @@
-"""What is public of a user, from what Cognito knows of them: the handle and the display name.
+"""Public profile of a user, from what Cognito knows of them: the handle and the display name.
 
 The same rules as `trigger_lambda.handler` has, which cannot be imported here any more than this can be there: a user
 gets the same names whichever way they come. A test compares the two.

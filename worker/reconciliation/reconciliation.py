@@ -1,4 +1,4 @@
-"""Finding the users of a Cognito user pool who are not in the database, and enqueueing them.
+"""Reconciliation: the users of a Cognito user pool who are not in the database are found, and enqueued.
 
 There is one way into the table, and this is no second one: who is missing is published as `user.signed_up.v1`, as the
 Cognito trigger does, with the names that the trigger would have given them and the time at which Cognito created them.

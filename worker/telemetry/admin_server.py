@@ -1,4 +1,4 @@
-"""The worker's own HTTP server, for whoever looks after it:
+"""Admin server: the worker's own HTTP, for whoever looks after it:
 
 - `/livez`: 200 while every thread turns, 503 with the names of those that are stuck. To be restarted for.
 - `/readyz`: 200 while the database can be written to, 503 otherwise. Not to be restarted for: the worker waits.

@@ -1,4 +1,4 @@
-"""What the worker tells of itself, and to whom: put together here, from the settings.
+"""Backends of telemetry: what the worker tells of itself, and to whom, put together from the settings.
 
 The parts tell `instrumentation` what happens. What they only know (`Sources`) they are asked for when somebody wants to
 know.

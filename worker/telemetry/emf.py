@@ -1,5 +1,6 @@
-"""The metrics in the log, in the form from which CloudWatch makes metrics: one line a minute, and a line for each type,
-reason and kind of call that there was.
+"""Embedded metric format: the metrics as log lines, from which CloudWatch makes metrics.
+
+One line a minute, and a line for each type, reason and kind of call that there was.
 
 Amazon CloudWatch User Guide, "Specification: Embedded metric format". Counts are those of the minute. Of a distribution
 CloudWatch takes at most 100 values ("Target members"): what stands for it are its 100 quantiles, or all values of

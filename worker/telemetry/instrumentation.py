@@ -1,4 +1,4 @@
-"""The one hook by which the worker's parts say what happens, for metrics, health and traces.
+"""Instrumentation: the one hook by which the worker's parts say what happens, for metrics, health and traces.
 
 The parts call these methods; a backend (`worker.telemetry.liveness`, `worker.telemetry.measurements`,
 `worker.telemetry.tracing`) overrides those that it has a use for. They are called from many threads, once a batch or a

@@ -1,4 +1,4 @@
-"""Whether the worker's threads turn: which are at work, and until when they must have ended what they do.
+"""Liveness: whether the worker's threads turn: which are at work, and until when they must have ended what they do.
 
 A thread that waits for something to do is well, however long it waits; so is one that waits for the database, because
 each attempt to reach it has its limit. One that does not come back from a call is stuck: its limit has passed, and so

@@ -1,4 +1,4 @@
-"""What the worker has done so far, counted; and minute by minute, for the last hour.
+"""Measurements: what the worker has done so far, counted; and minute by minute, for the last hour.
 
 Counted once, here, in plain numbers under one lock, and at a batch's end rather than at each message: the formats
 (`worker.telemetry.prometheus`, `worker.telemetry.emf`, `worker.telemetry.admin_server`) are made when somebody asks. A

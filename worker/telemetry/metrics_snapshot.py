@@ -1,4 +1,4 @@
-"""All that metrics tell, at one moment."""
+"""Snapshot of the metrics: all that they tell, at one moment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

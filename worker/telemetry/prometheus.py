@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: what `worker.telemetry.measurements` has counted, in the form that `/metrics` answers with.
+"""Prometheus: what `worker.telemetry.measurements` has counted, in the form that `/metrics` answers with.
 
 The names follow Prometheus' "Metric and label naming". How old the oldest message of the queue is, SQS tells nobody but
 CloudWatch (`ApproximateAgeOfOldestMessage`; it is no queue attribute). What a worker knows of it is how long the

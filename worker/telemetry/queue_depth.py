@@ -1,4 +1,4 @@
-"""How many messages the two queues hold, asked for again and again."""
+"""Queue depth: how many messages the two queues hold, asked for again and again."""
 
 import threading
 from collections.abc import Mapping

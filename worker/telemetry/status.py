@@ -1,4 +1,4 @@
-"""What `/status` says: one worker's last hour, as JSON."""
+"""Status: what `/status` says, one worker's last hour, as JSON."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who did what, and when."""
+"""Audit log: who did what, and when."""
 
 from starlette.responses import Response
 

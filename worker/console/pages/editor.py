@@ -1,4 +1,4 @@
-"""Editing an event, with what the worker would say of it, and the difference, before it is sent."""
+"""Editor of an event, with what the worker would say of it, and the difference, before it is sent."""
 
 import difflib
 from dataclasses import dataclass

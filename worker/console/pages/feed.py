@@ -1,4 +1,4 @@
-"""The newest activities, as a backend reads them."""
+"""Feed: the newest activities, as a backend reads them."""
 
 import json
 from datetime import datetime

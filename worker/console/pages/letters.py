@@ -1,4 +1,4 @@
-"""The dead letters: which, why, and what to do about them."""
+"""Dead letters: which, why, and what to do about them."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Logging in with the token, and out."""
+"""Login with the token, and logout."""
 
 import re
 from http.cookies import SimpleCookie

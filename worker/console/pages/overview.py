@@ -1,4 +1,4 @@
-"""Is it well?"""
+"""Overview: is it well?"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

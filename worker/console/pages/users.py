@@ -1,4 +1,4 @@
-"""Where a user is, and why they have no row."""
+"""Users: where one is, and why they have no row."""
 
 from starlette.responses import Response
 
