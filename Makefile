@@ -12,10 +12,10 @@ help: ## Show this list
 $(VENV)/installed: pyproject.toml requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "signup-sync needs Python 3.11 or later; choose one with: make PYTHON=python3.12 ..." >&2; exit 2; }
-	@echo "Setting up $(VENV) (once, about a minute) ..."
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "Setting up $(VENV), once; it takes about a minute ..."
+	@$(PYTHON) -m venv $(VENV)
+	@requirements/install $(BIN)/python >$(VENV)/setup.log 2>&1 || { tail -n 5 $(VENV)/setup.log >&2; \
+		echo "The set-up has failed: $(VENV)/setup.log says why. To try again: make clean, and the same again." >&2; exit 1; }
 	@touch $@
 
 demo: $(VENV)/installed ## See the whole system work on embedded parts (KEEP=1 leaves it running)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -49,8 +49,7 @@ OnCall = Callable[[str, str], None]
 _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """A message as it was received; `receive_count` counts this time too.
 
     `sent_at` is in seconds since the epoch, of SQS's clock. Where SQS itself moved it to the dead-letter queue, it is
@@ -267,13 +266,14 @@ def text_attribute(value: str) -> dict[str, Any]:
 
 
 def _received(message: Any) -> Received:
+    system = message.get("Attributes", {})
     return Received(
-        message_id=message["MessageId"],
-        receipt_handle=message["ReceiptHandle"],
-        body=message["Body"],
-        receive_count=int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
-        attributes=message.get("MessageAttributes", {}),
-        sent_at=int(message.get("Attributes", {}).get("SentTimestamp", 0)) / 1000,
+        message["MessageId"],
+        message["ReceiptHandle"],
+        message["Body"],
+        int(system.get("ApproximateReceiveCount", 1)),
+        message.get("MessageAttributes", {}),
+        int(system.get("SentTimestamp", 0)) / 1000,
     )
 
 
