@@ -12,7 +12,7 @@ help: ## Show this list
 $(VENV)/installed: pyproject.toml requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "signup-sync needs Python 3.11 or later; choose one with: make PYTHON=python3.12 ..." >&2; exit 2; }
-	@echo "Setting up $(VENV), once; it takes about a minute ..."
+	@echo "Setting up $(VENV), once; it takes a minute or two ..."
 	@$(PYTHON) -m venv $(VENV)
 	@requirements/install $(BIN)/python >$(VENV)/setup.log 2>&1 || { tail -n 5 $(VENV)/setup.log >&2; \
 		echo "The set-up has failed: $(VENV)/setup.log says why. To try again: make clean, and the same again." >&2; exit 1; }

@@ -29,6 +29,11 @@ _CONFIG = Config(connect_timeout=1.0, read_timeout=1.0, retries={"mode": "standa
 _making_client = Lock()
 
 
+def resolved(conninfo: Conninfo) -> str:
+    """A libpq URL for a connection that is made now. Raises `CredentialsUnavailable`."""
+    return conninfo if isinstance(conninfo, str) else conninfo()
+
+
 class CredentialsUnavailable(psycopg.OperationalError):
     """The password could not be had: for the time being the database is away."""
 

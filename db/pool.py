@@ -14,7 +14,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
-from db.credentials import Conninfo
+from db.credentials import Conninfo, resolved
 from db.statements import statement
 from signup_sync.postgres.statements import Connection
 
@@ -132,8 +132,7 @@ def connect(url: Conninfo) -> Connection:
 
 
 def _with_defaults(url: Conninfo) -> str:
-    given = url if isinstance(url, str) else url()
-    return make_conninfo("", **{**_CONNECTION_DEFAULTS, **conninfo_to_dict(given)})
+    return make_conninfo("", **{**_CONNECTION_DEFAULTS, **conninfo_to_dict(resolved(url))})
 
 
 def _configure(connection: Connection) -> None:

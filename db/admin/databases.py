@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from db.credentials import Conninfo
+from db.credentials import Conninfo, resolved
 from db.pool import connect
 from db.statements import statement
 from signup_sync.postgres.statements import Connection
@@ -16,13 +16,13 @@ MAINTENANCE_DATABASE = "postgres"
 
 def name_in(url: Conninfo) -> str | None:
     """The database that a URL names, if it does."""
-    name = conninfo_to_dict(_read(url)).get("dbname")
+    name = conninfo_to_dict(resolved(url)).get("dbname")
     return str(name) if name else None
 
 
 def connect_to_server(url: Conninfo) -> Connection:
     """Connect as `db.pool.connect` does, but to the server's maintenance database. Raises `psycopg.Error`."""
-    return connect(make_conninfo(_read(url), dbname=MAINTENANCE_DATABASE))
+    return connect(make_conninfo(resolved(url), dbname=MAINTENANCE_DATABASE))
 
 
 def is_local(connection: Connection) -> bool:
@@ -48,10 +48,6 @@ def drop(connection: Connection, name: str, *, force: bool = False) -> None:
     Raises `psycopg.Error`, `ObjectInUse` if it has sessions, `InvalidCatalogName` if it is not there.
     """
     _execute(connection, "drop_database_in_use" if force else "drop_database", name)
-
-
-def _read(url: Conninfo) -> str:
-    return url if isinstance(url, str) else url()
 
 
 def _execute(connection: Connection, name: str, database: str) -> None:

@@ -3,7 +3,7 @@
 import psycopg
 from psycopg import sql
 
-from db.credentials import Conninfo
+from db.credentials import Conninfo, resolved
 from db.statements import statement
 from signup_sync.postgres.statements import Connection
 
@@ -14,8 +14,7 @@ def grant_worker(database_url: Conninfo, role: str, *, password: str | None = No
     A role that is there keeps its password: it may be in the middle of a rotation. With `iam` it logs in by RDS' IAM
     authentication. All happens in one transaction. Raises `psycopg.Error`, also when the tables are not there yet.
     """
-    url = database_url if isinstance(database_url, str) else database_url()
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(resolved(database_url)) as connection:
         row = connection.execute(statement("role_exists"), {"role": role}).fetchone()
         made = row is None or not row[0]
         if made:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from db.credentials import Conninfo
+from db.credentials import Conninfo, resolved
 
 _FOLDER = Path(__file__).parent
 
@@ -86,7 +86,7 @@ def _config(connection: Connection) -> Config:
 def _connection(database_url: Conninfo) -> Iterator[Connection]:
     """A connection in a transaction that commits at the end; errors come out as psycopg's own."""
     # SQLAlchemy's URLs are not libpq's: psycopg reads the URL, so that every connection parameter works.
-    url = database_url if isinstance(database_url, str) else database_url()
+    url = resolved(database_url)
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
     try:
         with engine.begin() as connection:

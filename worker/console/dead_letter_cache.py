@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from signup_sync.sqs import SqsError
 from worker.aws.sqs import Queue, QueueAttributes, Received
+from worker.console.watched_loop import WatchedLoop
 from worker.dead_letters.dead_letter import DeadLetter
 from worker.dead_letters.scan import Scan
 
@@ -25,7 +26,6 @@ MAX_LISTED = 20_000  # messages
 MAX_BYTES = 33_554_432  # of their bodies together
 PART_OF_TIME = 10  # a look is followed by that many times as long without one
 MAX_ID = 128  # characters, of a user's id (`signup_sync.events`)
-AUDIENCE = 120.0  # seconds after the last page that somebody saw
 
 WRONG_QUEUE = (
     "the queue of DLQ_URL has a redrive policy of its own: each look counts as a receive, and would move messages on;"
@@ -112,24 +112,21 @@ class DeadLetterCache:
         self._snapshot: Snapshot | None = None
         self.problem: str | None = None
         self._using = threading.Lock()  # the queue: one look or one action at a time
-        self._changed = threading.Condition()  # guards what follows
-        self._stopped = False
+        self._loop = WatchedLoop(
+            "dead-letters", self._look_and_keep, lambda: float("inf") if self._acting else self._due_at
+        )
+        self._changed = self._loop.changed  # guards what follows
         self._acting = 0  # who wants to act, or does
-        self._wanted_at = float("-inf")
         self._due_at = 0.0
         self._looks = 0
         self._gone: set[str] = set()
-        self._thread = threading.Thread(target=self._run, name="shelf", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Release what is held, and return then."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-        self._thread.join()
+        self._loop.stop()
 
     def snapshot(self, wait: float = 0.0) -> Snapshot | None:
         """The newest copy; None if the first look is not over within so many seconds, or has failed.
@@ -137,18 +134,17 @@ class DeadLetterCache:
         To ask for it keeps the looks going.
         """
         with self._changed:
-            self._wanted_at = time.monotonic()
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._looks > 0 or self._stopped, wait)
+            self._loop.watch()
+            self._changed.wait_for(lambda: self._looks > 0 or self._loop.stopped, wait)
             return self._snapshot
 
     def look_now(self, timeout: float) -> bool:
         """Look at once, and wait for the end of that; False if it is not over after so many seconds."""
         with self._changed:
             looks = self._looks
-            self._wanted_at, self._due_at = time.monotonic(), 0.0
-            self._changed.notify_all()
-            return self._changed.wait_for(lambda: self._looks > looks or self._stopped, timeout)
+            self._due_at = 0.0
+            self._loop.watch()
+            return self._changed.wait_for(lambda: self._looks > looks or self._loop.stopped, timeout)
 
     def forget(self, message_ids: Collection[str]) -> None:
         """These are gone from the queue, and so from the copy."""
@@ -173,28 +169,16 @@ class DeadLetterCache:
             self._acting += change
             self._changed.notify_all()
 
-    def _run(self) -> None:
-        while self._wait_until_due():
-            started = time.monotonic()
-            snapshot: Snapshot | None = None
-            problem = None
-            try:
-                with self._using:
-                    snapshot = self._look()
-            except (SqsError, NotADeadLetterQueue) as error:
-                problem = str(error)
-            self._put(snapshot, problem, time.monotonic() - started)
-
-    def _wait_until_due(self) -> bool:
-        """False when there is nothing to wait for any more."""
-        with self._changed:
-            while not self._stopped:
-                now = time.monotonic()
-                watched = now - self._wanted_at < AUDIENCE
-                if watched and now >= self._due_at and not self._acting:
-                    return True
-                self._changed.wait(max(0.1, self._due_at - now) if watched and not self._acting else None)
-            return False
+    def _look_and_keep(self) -> None:
+        started = time.monotonic()
+        snapshot: Snapshot | None = None
+        problem = None
+        try:
+            with self._using:
+                snapshot = self._look()
+        except (SqsError, NotADeadLetterQueue) as error:
+            problem = str(error)
+        self._put(snapshot, problem, time.monotonic() - started)
 
     def _put(self, snapshot: Snapshot | None, problem: str | None, seconds: float) -> None:
         with self._changed:
@@ -214,7 +198,7 @@ class DeadLetterCache:
         with Scan(self._queue, self._describe()) as inspection:
             for message in inspection:
                 letters.add(message)
-                if self._acting or self._stopped:
+                if self._acting or self._loop.stopped:
                     return None
             attributes, at_limit = inspection.attributes, inspection.at_limit
         return letters.snapshot(started_at, attributes.in_flight, at_limit=at_limit)

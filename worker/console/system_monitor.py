@@ -1,6 +1,5 @@
 """System monitor: the queues, the workers and the database, asked every few seconds while somebody looks."""
 
-import threading
 import time
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from db.pool import Database
 from signup_sync.postgres.errors import describe
 from signup_sync.sqs import SqsError
 from worker.aws.sqs import Queue, QueueAttributes
+from worker.console.watched_loop import WatchedLoop
 from worker.console.worker_status import WorkerSeen, ask_workers
 
 INTERVAL = 5.0  # seconds
-AUDIENCE = 120.0  # seconds after the last page that somebody saw
 FIRST_WAIT = 2.5  # seconds that a page waits for what nobody has asked for in a while
 PERIOD = 60  # seconds between CloudWatch's values (SQS Developer Guide, "Available CloudWatch metrics for Amazon SQS")
 
@@ -98,52 +97,34 @@ class SystemMonitor:
         self._database = database
         self._executor = executor
         self._oldest = oldest
-        self._changed = threading.Condition()  # guards what follows
+        self._loop = WatchedLoop("monitor", self._look, lambda: self._seen_at + INTERVAL)
+        self._changed = self._loop.changed  # guards what follows
         self._seen: Seen | None = None
         self._seen_at = float("-inf")
-        self._wanted_at = float("-inf")
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-        self._thread.join()
+        self._loop.stop()
         if self._oldest:
             self._oldest.close()
 
     def seen(self) -> Seen | None:
         """The newest; what is old is waited for a moment. None if there is none yet. Keeps the asking going."""
         with self._changed:
-            self._wanted_at = time.monotonic()
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._is_fresh() or self._stopped, FIRST_WAIT)
+            self._loop.watch()
+            self._changed.wait_for(lambda: self._is_fresh() or self._loop.stopped, FIRST_WAIT)
             return self._seen
 
     def _is_fresh(self) -> bool:
         return time.monotonic() - self._seen_at < 2 * INTERVAL + FIRST_WAIT
 
-    def _run(self) -> None:
-        while self._wait_until_due():
-            seen = self._ask()
-            with self._changed:
-                self._seen, self._seen_at = seen, time.monotonic()
-                self._changed.notify_all()
-
-    def _wait_until_due(self) -> bool:
+    def _look(self) -> None:
+        seen = self._ask()
         with self._changed:
-            while not self._stopped:
-                now = time.monotonic()
-                watched = now - self._wanted_at < AUDIENCE
-                due_in = self._seen_at + INTERVAL - now
-                if watched and due_in <= 0:
-                    return True
-                self._changed.wait(due_in if watched else None)
-            return False
+            self._seen, self._seen_at = seen, time.monotonic()
+            self._changed.notify_all()
 
     def _ask(self) -> Seen:
         database_problem = self._executor.submit(self._database_problem)

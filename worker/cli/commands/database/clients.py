@@ -8,7 +8,7 @@ import click
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
-from db.credentials import Conninfo
+from db.credentials import Conninfo, resolved
 from worker.cli.environment_option import environment_option
 from worker.cli.refused import Refused
 from worker.settings import DatabaseSettings, Environment, environment_with
@@ -37,9 +37,8 @@ def replace_with(command: Sequence[str], conninfo: Conninfo) -> NoReturn:
 
     Raises `Refused` if it is not installed.
     """
-    given = conninfo if isinstance(conninfo, str) else conninfo()
     try:
-        os.execvpe(command[0], list(command), environment_with(_variables(given)))  # noqa: S606 (a shell is not wanted)
+        os.execvpe(command[0], list(command), environment_with(_variables(resolved(conninfo))))  # noqa: S606 (a shell is not wanted)
     except FileNotFoundError:
         raise Refused(
             f"{command[0]} is not installed: install PostgreSQL's client programs (Debian's postgresql-client)"

@@ -1,0 +1,53 @@
+"""Watched loop: a thread that looks at something again and again, while somebody watches."""
+
+import threading
+import time
+from collections.abc import Callable
+
+AUDIENCE = 120.0  # seconds after the last page that somebody saw
+
+
+class WatchedLoop:
+    """From `start` to `stop` it calls `look` whenever that is due and somebody watches.
+
+    `due_at` says when (of `time.monotonic`); it is asked under `changed`, the lock that guards this and all that its
+    owner knows, and that is to be notified when the answer changes.
+    """
+
+    def __init__(self, name: str, look: Callable[[], None], due_at: Callable[[], float]) -> None:
+        self._look = look
+        self._due_at = due_at
+        self.changed = threading.Condition()
+        self.stopped = False
+        self._watched_at = float("-inf")
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return when the look that is under way is over."""
+        with self.changed:
+            self.stopped = True
+            self.changed.notify_all()
+        self._thread.join()
+
+    def watch(self) -> None:
+        """Somebody watches. The caller holds `changed`."""
+        self._watched_at = time.monotonic()
+        self.changed.notify_all()
+
+    def _run(self) -> None:
+        while self._wait_until_due():
+            self._look()
+
+    def _wait_until_due(self) -> bool:
+        """False when there is nothing to wait for any more."""
+        with self.changed:
+            while not self.stopped:
+                now = time.monotonic()
+                due_in = self._due_at() - now if now - self._watched_at < AUDIENCE else float("inf")
+                if due_in <= 0:
+                    return True
+                self.changed.wait(due_in if due_in < threading.TIMEOUT_MAX else None)
+            return False
