@@ -35,8 +35,8 @@ class _Window:
     """How many receives a thread makes at the same time; each thread has its own.
 
     One, until they come back full; then twice as many each time, up to a batch (as TCP begins: RFC 5681, 3.1 "Slow
-    Start"). So hardly more receives come back empty than came back full before. `most` is what one may bring, of which
-    half counts as full: SQS does not always give all it has. `max_calls` are those of a batch.
+    Start"). So hardly more receives come back empty than came back full before. `most` is what one may bring; of what
+    several may bring half counts as full, as SQS does not always give all it has. `max_calls` are those of a batch.
     """
 
     def __init__(self, most: int, max_calls: int) -> None:
@@ -48,7 +48,8 @@ class _Window:
 
     def update(self, messages: Sequence[Received], calls: int, wanted: int) -> None:
         """So many receives have brought these messages; without other limits there would have been `wanted`."""
-        self.full = 2 * len(messages) >= self._most * calls
+        # A lone one must be full: where a few come at once, to ask for more would only keep them waiting.
+        self.full = len(messages) >= (self._most if calls == 1 else self._most * calls / 2)
         self.calls = min(2 * wanted, self._max_calls) if self.full else 1
         self.body_size = max((len(message.body) for message in messages), default=0)
 
@@ -115,7 +116,7 @@ class Consumers:
             began, computed = time.monotonic(), time.thread_time()
             lone = window.calls >= self._calls  # one round of receives is all that it will wait for
             batch = self._poll(window)
-            self._turns.received(busy=window.full)
+            self._turns.received(some=bool(batch), busy=window.full)
             while window.full and len(batch) + BATCH_ENTRIES <= self._batch_size:
                 batch += self._receive_more(window, len(batch))
             if batch:
@@ -137,7 +138,7 @@ class Consumers:
                 committed = []
             else:
                 committed = self._writer.write(events)
-        self._turns.written()
+        self._turns.written(ends_soon=len(committed) < BATCH_ENTRIES)
         self._acknowledger.done(committed)
 
     def _poll(self, window: _Window) -> list[Delivery]:

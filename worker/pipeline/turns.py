@@ -6,14 +6,18 @@ Here the leader receives from the queue. On a busy queue, where nobody waits for
 threads are at work as `worker.pipeline.adaptive_limit` finds worth it.
 
 A thread *follows* (waits in `begin`), *leads* from there until `received`, then carries what it has, and is a follower
-again after `end`. While it carries it may *write*, between `writing` and `written`. Nobody begins to lead while more
-threads write than there are connections: what it would receive would only wait in our hands, where nobody else can
-have it.
+again after `end`. Who has received little keeps the lead until it is written, for `KEEP_LEAD` at most: then it receives
+again by itself, and no thread that has just been woken computes while it writes. While it carries it may *write*,
+between `writing` and `written`. Nobody begins to lead while more threads write than there are connections: what it
+would receive would only wait in our hands, where nobody else can have it.
 """
 
 import threading
+import time
 
 from worker.pipeline.adaptive_limit import AdaptiveLimit
+
+KEEP_LEAD = 0.01  # seconds; longer than a transaction usually takes, and nothing for a sign-up
 
 
 class Turns:
@@ -27,6 +31,7 @@ class Turns:
         self._leading = 0
         self._writing = 0
         self._busy = False
+        self._kept_until = 0.0  # of `time.monotonic`: somebody who carries keeps the lead
         self._stopped = False
 
     @property
@@ -42,35 +47,43 @@ class Turns:
     def begin(self) -> bool:
         """Wait for a turn; False says that the worker is stopping."""
         with self._changed:
-            self._changed.wait_for(self._may_begin)
+            while not self._may_begin():
+                self._changed.wait(self._kept_for())
             self._active += 1
             self._leading += 1
             self._pass_on()
             return not self._stopped
 
-    def received(self, *, busy: bool) -> None:
-        """This thread has received, and hands the lead on; whether there was so much that others should help."""
+    def received(self, *, some: bool, busy: bool) -> None:
+        """This thread has received: whether there was something, and so much that others should help."""
         with self._changed:
             self._leading -= 1
             self._busy = busy
-            self._pass_on()
+            if some and not busy:
+                self._kept_until = time.monotonic() + KEEP_LEAD
+                self._changed.notify()  # somebody looks at the time
+            else:
+                self._pass_on()
 
     def writing(self) -> None:
         """This thread has a batch, and waits for a connection or uses one."""
         with self._changed:
             self._writing += 1
 
-    def written(self) -> None:
-        """This thread's batch has its outcome."""
+    def written(self, *, ends_soon: bool) -> None:
+        """This thread's batch has its outcome; whether nothing is left to do for it that takes long."""
         with self._changed:
             self._writing -= 1
-            self._pass_on()
+            self._kept_until = 0.0
+            if self._busy or not ends_soon:
+                self._pass_on()
 
     def end(self) -> None:
-        """This thread has carried what it had."""
+        """This thread has carried what it had. On a quiet queue it will be the next to begin."""
         with self._changed:
             self._active -= 1
-            self._pass_on()
+            if self._busy:
+                self._pass_on()
 
     def failed(self) -> bool:
         """This thread's poll has failed; False says that another one finds out when polls work again."""
@@ -93,7 +106,14 @@ class Turns:
             return True
         if self._writing > self._writers:
             return False
-        return self._active < self._concurrency.limit if self._busy else not self._leading
+        if self._busy:
+            return self._active < self._concurrency.limit
+        return not self._leading and not self._kept_for()
+
+    def _kept_for(self) -> float | None:
+        """Seconds until a lead that is kept is free; None if there is none."""
+        seconds = self._kept_until - time.monotonic()
+        return seconds if seconds > 0 else None
 
     def _pass_on(self) -> None:
         """Wake a follower, if one may begin. It wakes the next one when it has begun."""

@@ -42,7 +42,7 @@ def test_one_leads_and_the_next_one_has_the_lead_when_it_is_handed_on() -> None:
     with beginning(turns) as second:
         assert stays_waiting(second)
 
-        turns.received(busy=False)
+        turns.received(some=True, busy=False)
 
         assert second.result(AT_ONCE) is True
 
@@ -50,7 +50,7 @@ def test_one_leads_and_the_next_one_has_the_lead_when_it_is_handed_on() -> None:
 def test_on_a_busy_queue_as_many_are_at_work_as_is_worth_it() -> None:
     turns = Turns(Limit(3), writers=2)
     turns.begin()
-    turns.received(busy=True)
+    turns.received(some=True, busy=True)
     assert turns.begin()
     assert turns.begin()
     with beginning(turns) as fourth:
@@ -64,14 +64,14 @@ def test_on_a_busy_queue_as_many_are_at_work_as_is_worth_it() -> None:
 def test_a_queue_that_is_no_longer_busy_has_one_leader() -> None:
     turns = Turns(Limit(8), writers=2)
     turns.begin()
-    turns.received(busy=True)
+    turns.received(some=True, busy=True)
     turns.begin()
     turns.begin()
-    turns.received(busy=False)
+    turns.received(some=True, busy=False)
     with beginning(turns) as other:
         assert stays_waiting(other)
 
-        turns.received(busy=False)
+        turns.received(some=True, busy=False)
 
         assert other.result(AT_ONCE) is True
 
@@ -80,12 +80,12 @@ def test_nobody_receives_for_connections_that_others_wait_for_already() -> None:
     turns = Turns(Limit(8), writers=1)
     for _ in range(2):  # one writes, one waits to
         turns.begin()
-        turns.received(busy=False)
+        turns.received(some=True, busy=False)
         turns.writing()
     with beginning(turns) as third:
         assert stays_waiting(third)
 
-        turns.written()
+        turns.written(ends_soon=False)
 
         assert third.result(AT_ONCE) is True
 
@@ -111,12 +111,12 @@ def test_a_pause_ends_when_it_stops() -> None:
 def test_of_those_whose_receive_failed_one_goes_on_trying() -> None:
     turns = Turns(Limit(8), writers=2)
     turns.begin()
-    turns.received(busy=True)
+    turns.received(some=True, busy=True)
     turns.begin()
     turns.begin()
 
     assert not turns.failed()
-    turns.received(busy=False)
+    turns.received(some=True, busy=False)
 
     assert turns.failed()
     with beginning(turns) as other:
@@ -127,7 +127,7 @@ def test_a_thread_is_alone_while_all_others_follow() -> None:
     turns = Turns(Limit(8), writers=2)
     turns.begin()
     assert turns.alone
-    turns.received(busy=False)
+    turns.received(some=True, busy=False)
     turns.begin()
     assert not turns.alone
 
