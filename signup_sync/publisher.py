@@ -8,14 +8,13 @@ after an error for example, does no harm.
 """
 
 import json
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from signup_sync.backoff import exponential
 from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
-from signup_sync.sqs import MESSAGE_BYTES, Failure, Outgoing, SqsError, connect, in_batches, send
+from signup_sync.sqs import MESSAGE_BYTES, Failure, Outgoing, SqsError, connect, in_batches, send, send_until_taken
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["ActivityCreated", "InvalidEvent", "NotPublished", "Publisher", "SqsError", "Unpublished", "UserSignedUp"]
 
 CALL_ATTEMPTS = 5  # of one call that fails whole, with botocore's backoff in between
-ENTRY_ATTEMPTS = 5  # of one event that fails in calls that succeed
-FIRST_RETRY = 0.1  # seconds
-MAX_RETRY = 2.0  # seconds
 
 _Outcome = tuple[str, str, bool] | None
 """What `Unpublished` says of a failure, or None if the event is in the queue."""
@@ -104,22 +100,10 @@ class Publisher:
 
     def _send(self, messages: list[Outgoing], batch: list[int], outcomes: dict[int, _Outcome]) -> None:
         """Send the messages with these indices, and note what became of each."""
-        delays = exponential(FIRST_RETRY, MAX_RETRY)
-        for attempt in range(1, ENTRY_ATTEMPTS + 1):
-            failures = {
-                batch[failure.index]: failure
-                for failure in send(self._client, self._queue_url, [messages[i] for i in batch])
-            }
-            final = {i for i, failure in failures.items() if failure.sender_fault or attempt == ENTRY_ATTEMPTS}
-            for index in batch:
-                if index not in failures:
-                    outcomes[index] = None
-                elif index in final:
-                    outcomes[index] = (failures[index].code, _reason(failures[index]), False)
-            batch = [index for index in batch if index in failures and index not in final]
-            if not batch:
-                return
-            time.sleep(next(delays))
+        send_batch = partial(send, self._client, self._queue_url)
+        for settled in send_until_taken(send_batch, [messages[index] for index in batch]):
+            for place, failure in settled.items():
+                outcomes[batch[place]] = None if failure is None else (failure.code, _reason(failure), False)
 
 
 def _reason(failure: Failure) -> str:

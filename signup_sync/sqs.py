@@ -4,7 +4,8 @@ Limits are those of the SQS Developer Guide, "Amazon SQS message quotas".
 """
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from signup_sync.aws_errors import AwsError, explain, refuse_cut_answers
+from signup_sync.backoff import exponential
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -22,6 +24,9 @@ MESSAGE_BYTES = 1_048_576  # a message with its attributes, and all messages of 
 CONNECT_TIMEOUT = 3.0  # seconds
 READ_TIMEOUT = 10.0  # seconds, above the time that a receive waits by itself
 CALL_ATTEMPTS = 3  # of one call, with botocore's backoff in between
+ENTRY_ATTEMPTS = 5  # of one message that fails in calls that succeed
+FIRST_RETRY = 0.1  # seconds
+MAX_RETRY = 2.0  # seconds
 
 Attributes = dict[str, dict[str, Any]]
 """Message attributes as the API has them: by name, each with its `DataType` and its value."""
@@ -85,6 +90,26 @@ def send(client: "SQSClient", queue_url: str, messages: Sequence[Outgoing]) -> l
     except (BotoCoreError, ClientError) as error:
         raise sqs_error("send_message_batch", error) from error
     return failures_of(answer)
+
+
+def send_until_taken(
+    send_batch: Callable[[Sequence[Outgoing]], list[Failure]], messages: Sequence[Outgoing]
+) -> Iterator[dict[int, Failure | None]]:
+    """Send messages of one call by `send_batch`, and with backoff again what failed in part.
+
+    Gives, after each attempt, what became of some of them for good, by their places: None for those that were taken.
+    Raises what `send_batch` raises; then nobody knows of those that were not given.
+    """
+    left = list(range(len(messages)))
+    delays = exponential(FIRST_RETRY, MAX_RETRY)
+    for attempt in range(1, ENTRY_ATTEMPTS + 1):
+        failures = {left[failure.index]: failure for failure in send_batch([messages[index] for index in left])}
+        final = {i: failure for i, failure in failures.items() if failure.sender_fault or attempt == ENTRY_ATTEMPTS}
+        yield {**{index: None for index in left if index not in failures}, **final}
+        left = [index for index in failures if index not in final]
+        if not left:
+            return
+        time.sleep(next(delays))
 
 
 def entries_of(messages: Sequence[Outgoing]) -> Any:

@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from signup_sync.backoff import exponential
-from signup_sync.sqs import BATCH_ENTRIES, MESSAGE_BYTES, Outgoing
+from signup_sync.sqs import BATCH_ENTRIES, MESSAGE_BYTES, Outgoing, send_until_taken
 from worker.aws.sqs import NOT_IN_FLIGHT, Queue
 
 LANES = 8  # batches under way at once
-ATTEMPTS = 5  # of an entry of a batch call, each after a longer wait
+ATTEMPTS = 5  # to let go of an entry, each after a longer wait
 FIRST_RETRY = 0.2  # seconds
 MAX_RETRY = 2.0  # seconds
 
@@ -124,17 +124,9 @@ class Requeue(Generic[EntryT]):
         lost = {entry.id for entry, _ in batch if not self._source.has(entry.id)}
         results = [Result(entry, sent=False, code=NOT_IN_FLIGHT) for entry, _ in batch if entry.id in lost]
         ours = [(entry, message) for entry, message in batch if entry.id not in lost]
-        delays = exponential(FIRST_RETRY, MAX_RETRY)
-        for attempt in range(1, ATTEMPTS + 1):
-            sends = self._events.send([message for _, message in ours]) if ours else []
-            failures = {failure.index: failure for failure in sends}
-            results += self._let_go([entry for index, (entry, _) in enumerate(ours) if index not in failures])
-            final = [f for f in failures.values() if f.sender_fault or attempt == ATTEMPTS]
-            results += [Result(ours[failure.index][0], sent=False, code=failure.code) for failure in final]
-            ours = [ours[index] for index, failure in failures.items() if failure not in final]
-            if not ours:
-                break
-            time.sleep(next(delays))
+        for settled in send_until_taken(self._events.send, [message for _, message in ours]) if ours else ():
+            results += self._let_go([ours[place][0] for place, failure in settled.items() if failure is None])
+            results += [Result(ours[place][0], sent=False, code=f.code) for place, f in settled.items() if f]
         return results
 
     def _let_go(self, entries: Sequence[EntryT]) -> list[Result[EntryT]]:
