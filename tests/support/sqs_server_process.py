@@ -19,6 +19,8 @@ from tests.support.listener import has_hung_up
 
 POLLING_INTERVAL = 0.05  # seconds
 
+_delete_message = Queue.delete_message
+
 
 class QuietRequestHandler(MotoRequestHandler):
     """Handles requests without a line of log for each."""
@@ -42,9 +44,20 @@ def wait_for_messages(queue: Queue, timeout: int) -> None:
         time.sleep(POLLING_INTERVAL)
 
 
+def delete_message(queue: Queue, receipt_handle: str) -> None:
+    """Delete it while nobody else changes the list of messages.
+
+    moto makes the list anew, without what is deleted and without a lock: what others send meanwhile would be lost, and
+    what they delete would be there again.
+    """
+    with queue._messages_lock:  # noqa: SLF001 (moto's own, by which it adds to the list)
+        _delete_message(queue, receipt_handle)
+
+
 def main() -> None:
     """Serve on a free port of 127.0.0.1."""
     Queue.wait_for_messages = wait_for_messages  # type: ignore[method-assign, assignment]
+    Queue.delete_message = delete_message  # type: ignore[method-assign, assignment]
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietRequestHandler)
     sys.stdout.write(f"{server.port}\n")
