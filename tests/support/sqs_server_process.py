@@ -9,10 +9,11 @@ import socket
 import sys
 import threading
 import time
+from typing import Any
 
 from flask import request
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from moto.sqs.models import Queue
+from moto.sqs.models import Queue, SQSBackend
 from werkzeug.serving import make_server
 
 from tests.support.listener import has_hung_up
@@ -20,6 +21,7 @@ from tests.support.listener import has_hung_up
 POLLING_INTERVAL = 0.05  # seconds
 
 _delete_message = Queue.delete_message
+_receive_message = SQSBackend.receive_message
 
 
 class QuietRequestHandler(MotoRequestHandler):
@@ -41,7 +43,16 @@ def wait_for_messages(queue: Queue, timeout: int) -> None:
     while not queue.messages and time.monotonic() < deadline:
         if has_hung_up(connection):
             raise ConnectionAbortedError("the caller of ReceiveMessage has hung up")
-        time.sleep(POLLING_INTERVAL)
+        queue._messages_lock.wait(POLLING_INTERVAL)  # noqa: SLF001 (lets others in meanwhile: see `receive_message`)
+
+
+def receive_message(backend: SQSBackend, queue_name: str, *args: Any, **kwargs: Any) -> Any:
+    """Receive while nobody else receives, but for the time of waiting.
+
+    moto gives a message to two who ask in the same moment, which SQS hardly ever does.
+    """
+    with backend.get_queue(queue_name)._messages_lock:  # noqa: SLF001 (moto's own, by which it adds to the list)
+        return _receive_message(backend, queue_name, *args, **kwargs)
 
 
 def delete_message(queue: Queue, receipt_handle: str) -> None:
@@ -57,6 +68,7 @@ def delete_message(queue: Queue, receipt_handle: str) -> None:
 def main() -> None:
     """Serve on a free port of 127.0.0.1."""
     Queue.wait_for_messages = wait_for_messages  # type: ignore[method-assign, assignment]
+    SQSBackend.receive_message = receive_message  # type: ignore[method-assign, assignment]
     Queue.delete_message = delete_message  # type: ignore[method-assign, assignment]
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietRequestHandler)
