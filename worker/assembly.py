@@ -35,7 +35,7 @@ from worker.telemetry.backends import Sources, Telemetry
 
 STOP_TIMEOUT = 24.0  # seconds; the design promises 25, ECS kills after 30 by default
 ACKNOWLEDGE_TIME = 2.0  # seconds of it that are kept for telling SQS
-SLOW_CALLS = 8  # at once, of the acknowledger's lanes and the lease keeper
+SLOW_CALLS = 8  # at once, of the acknowledger's lanes and the heartbeat
 ONCE_WAIT = 1  # second that --once waits for messages; a long poll, however short, asks all of SQS' servers
 
 log = structlog.get_logger()
@@ -96,7 +96,7 @@ class Worker:
             batch_size=settings.batch_size,
             calls=calls,
             writers=settings.writers,
-            concurrency=AdaptiveLimit(settings.threads),
+            adaptive_limit=AdaptiveLimit(settings.threads),
             on_empty=self.stop if until_empty else None,
             instrumentation=instrumentation,
         )
@@ -131,7 +131,9 @@ class Worker:
         )
         self._stop.get()
         log.info(
-            "stopping", waits_for=f"what is begun, and receives ({self._wait_seconds} s at most)", again="ends at once"
+            "stopping",
+            waits_for=f"what is begun, and receives ({self._wait_seconds} s at most)",
+            second_signal="ends it at once",
         )
         clean = self._wind_down(consumers, time.monotonic() + STOP_TIMEOUT)
         log.info("stopped", clean=clean)

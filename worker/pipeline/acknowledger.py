@@ -7,9 +7,10 @@
   instead, that is sent again as a new message and then deleted: an outage must not use its attempts up, and SQS would
   move it to the dead-letter queue at the next receive.
 
-What is done is deleted by the thread that has it in hand. All else, and the deletions that failed, takes the slow way,
-by a lane for each kind of call (`worker.pipeline.batch_requests`). What SQS would not hear of until the lease was over
-is left to it: it will give the message to somebody again, and writing it twice does no harm.
+What is done is deleted by the thread that has it in hand, if there is enough of it to fill a call. All else, and the
+deletions that failed, takes the slow way, by a lane for each kind of call (`worker.pipeline.batch_requests`). What SQS
+would not hear of until the lease was over is left to it: it will give the message to somebody again, and writing it
+twice does no harm.
 """
 
 import time

@@ -75,7 +75,7 @@ class Consumers:
         batch_size: int,
         calls: int,
         writers: int,
-        concurrency: AdaptiveLimit,
+        adaptive_limit: AdaptiveLimit,
         on_empty: Callable[[], None] | None,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
     ) -> None:
@@ -89,10 +89,10 @@ class Consumers:
         self._batch_size = batch_size
         self._most = min(BATCH_ENTRIES, batch_size)
         self._calls = max(1, min(calls, batch_size // BATCH_ENTRIES))
-        self._concurrency = concurrency
+        self._adaptive_limit = adaptive_limit
         self._on_empty = on_empty
         self._instrumentation = instrumentation
-        self._turns = Turns(concurrency, writers)
+        self._turns = Turns(adaptive_limit, writers)
         # Connections, waited for here: the pool takes a long wait for one as the sign of an outage.
         self._connections = threading.BoundedSemaphore(writers)
         self._receives_ended = threading.Condition()  # guards the number of those under way
@@ -122,7 +122,7 @@ class Consumers:
             if batch:
                 self._carry(batch)
             if lone and window.full:
-                self._concurrency.took(began, time.monotonic(), time.thread_time() - computed)
+                self._adaptive_limit.took(began, time.monotonic(), time.thread_time() - computed)
             self._turns.end()
             self._instrumentation.idle()
 

@@ -23,8 +23,8 @@ KEEP_LEAD = 0.01  # seconds; longer than a transaction usually takes, and nothin
 class Turns:
     """Safe to use from any thread: one lock, `_changed`, guards all of it."""
 
-    def __init__(self, concurrency: AdaptiveLimit, writers: int) -> None:
-        self._concurrency = concurrency
+    def __init__(self, adaptive_limit: AdaptiveLimit, writers: int) -> None:
+        self._adaptive_limit = adaptive_limit
         self._writers = writers
         self._changed = threading.Condition()
         self._active = 0  # threads that do not follow
@@ -107,7 +107,7 @@ class Turns:
         if self._writing > self._writers:
             return False
         if self._busy:
-            return self._active < self._concurrency.limit
+            return self._active < self._adaptive_limit.limit
         return not self._leading and not self._kept_for()
 
     def _kept_for(self) -> float | None:
