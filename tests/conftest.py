@@ -1,10 +1,9 @@
-"""The servers that tests run against: a Postgres and an SQS for the session, a database and a pair of queues each."""
+"""What tests run against: a Postgres and an SQS for the session, and of each test's own a database, queues, workers."""
 
 import signal
 import uuid
-from collections.abc import Iterator
-from contextlib import closing
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 
 import psycopg
 import pytest
@@ -12,8 +11,14 @@ from hypothesis import HealthCheck, settings
 
 from db.migrations import migrate
 from signup_sync.postgres.statements import Connection
-from tests.support.postgres import Postgres
+from tests.support.dlq import Dlq
+from tests.support.fault_proxy import FaultProxy
+from tests.support.postgres import CreateRole, Postgres
 from tests.support.sqs import Queues, SqsServer, create_queues
+from tests.support.worker_process import StartWorker, WorkerProcess, worker_environment
+
+# A poll that ends soon lets a worker stop soon.
+WORKER_SETTINGS = {"RECEIVE_WAIT_SECONDS": "1", "LOG_LEVEL": "debug"}
 
 # A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -75,16 +80,11 @@ def sqs_server() -> Iterator[SqsServer]:
 
 
 @pytest.fixture
-def queues(sqs_server: SqsServer) -> Iterator[Queues]:
-    """A fresh pair of queues: visibility timeout 30 seconds, 5 receives."""
-    with closing(create_queues(sqs_server.endpoint_url)) as pair:
+def queues(sqs_server: SqsServer, request: pytest.FixtureRequest) -> Iterator[Queues]:
+    """A fresh pair of queues: visibility timeout 30 seconds, 5 receives, or as the marker `queues` says."""
+    marker = request.node.get_closest_marker("queues")
+    with closing(create_queues(sqs_server.endpoint_url, **(marker.kwargs if marker else {}))) as pair:
         yield pair
-
-
-class CreateRole(Protocol):
-    """`options` are those of CREATE ROLE."""
-
-    def __call__(self, options: str = "") -> str: ...
 
 
 @pytest.fixture
@@ -105,3 +105,59 @@ def role(postgres: Postgres, database_url: str) -> Iterator[CreateRole]:
 
     yield create
     postgres.execute(f"DROP ROLE IF EXISTS {name}")
+
+
+@pytest.fixture
+def proxy(queues: Queues) -> Iterator[FaultProxy]:
+    """A way to the test's queues that fails on demand."""
+    with FaultProxy(queues.endpoint_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def dlq(queues: Queues) -> Dlq:
+    """The test's dead-letter queue."""
+    return Dlq(queues)
+
+
+@pytest.fixture
+def start_worker(request: pytest.FixtureRequest) -> Iterator[StartWorker]:
+    """Start a worker, and wait until it says so: `start_worker("--once", endpoint_url=..., MAX_ATTEMPTS="3")`.
+
+    Its queues and database are the test's own (`queues`, `database_url`) unless they are given.
+    """
+    with ExitStack() as stack:
+
+        def start(
+            *args: str,
+            queues: Queues | None = None,
+            database_url: str | None = None,
+            endpoint_url: str | None = None,
+            wait: bool = True,
+            module: str = "worker",
+            **settings: str,
+        ) -> WorkerProcess:
+            environment = worker_environment(
+                database_url or request.getfixturevalue("database_url"),
+                queues or request.getfixturevalue("queues"),
+                endpoint_url=endpoint_url,
+                settings={**WORKER_SETTINGS, **settings},
+            )
+            worker = stack.enter_context(WorkerProcess(*args, environment=environment, module=module))
+            if wait:
+                worker.wait_for("started")
+            return worker
+
+        yield start
+
+
+@pytest.fixture
+def drain(start_worker: StartWorker) -> Callable[..., WorkerProcess]:
+    """Run a worker until the queue is empty."""
+
+    def run(**arguments: object) -> WorkerProcess:
+        worker = start_worker("--once", **arguments)
+        assert worker.wait(120) == 0, worker
+        return worker
+
+    return run

@@ -12,9 +12,8 @@ from db.pool import Database, DatabaseReadOnly
 from db.statements import statement
 from signup_sync.postgres.errors import Fault, fault_of
 from signup_sync.postgres.statements import Connection
-from tests.conftest import CreateRole
 from tests.support.ports import free_port
-from tests.support.postgres import Postgres
+from tests.support.postgres import CreateRole, Postgres
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.wait import wait_until
 

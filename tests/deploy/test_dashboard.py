@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.admin import ADMIN, get
 from tests.support.events import sign_up
 from tests.support.sqs import Queues
 from tests.support.worker_process import WorkerProcess, worker_environment
-from tests.worker.admin import ADMIN, get
 
 DASHBOARD: dict[str, Any] = json.loads((Path(__file__).parents[2] / "deploy/grafana-dashboard.json").read_text())
 PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]

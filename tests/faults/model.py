@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tests.worker import tables
+from tests.support import tables
 
 HANDLE_LENGTH = 64  # characters
 

@@ -10,6 +10,7 @@ import psycopg
 
 from tests.faults.model import Model
 from tests.support.command import command_environment, run
+from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.postgres import Postgres
@@ -18,7 +19,6 @@ from tests.support.tcp_proxy import TcpProxy
 from tests.support.user_pool import AdministratedPool, cognito_environment
 from tests.support.wait import wait_until
 from tests.support.worker_process import WorkerProcess, worker_environment
-from tests.worker.dlq import Dlq
 
 VISIBILITY_TIMEOUT = 2  # seconds
 MAX_RECEIVE_COUNT = 60  # receives, of the queue itself: more than any sequence needs

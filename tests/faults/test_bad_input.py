@@ -20,8 +20,8 @@ from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, pars
 from signup_sync.sqs import MESSAGE_BYTES
 from tests.faults.bad_bodies import MARKER, mutated, written_by_hand
 from tests.support.sqs import Queues
+from tests.support.tables import activities, names, users
 from tests.support.worker_process import WorkerProcess
-from tests.worker.tables import activities, names, users
 from worker.aws.sqs import Received
 from worker.dead_letters.dead_letter import DeadLetter
 

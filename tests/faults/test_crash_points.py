@@ -8,14 +8,13 @@ import psycopg
 import pytest
 
 from tests.faults.model import Model
+from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.sqs import Queues
 from tests.support.two_batches import hold_two_batches
 from tests.support.wait import wait_until
-from tests.support.worker_process import WorkerProcess
-from tests.worker.conftest import StartWorker
-from tests.worker.dlq import Dlq
+from tests.support.worker_process import StartWorker, WorkerProcess
 
 CRASHING = "tests.faults.crashing_command"
 RECOVERY = 60.0  # seconds

@@ -14,10 +14,10 @@ from db.migrations import migrate
 from tests.support.events import activity, sign_up
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues
+from tests.support.tables import activities, names
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.wait import wait_until
-from tests.worker.conftest import StartWorker
-from tests.worker.tables import activities, names
+from tests.support.worker_process import StartWorker
 
 BACK = 60.0  # seconds
 DISK = 150 * 1024 * 1024  # bytes, of which a fresh server has half

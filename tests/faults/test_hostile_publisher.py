@@ -11,13 +11,12 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.bad_bodies import LOOK_ALIKE, SQL
+from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
 from tests.support.sqs import Queues
+from tests.support.tables import activities, names, users
 from tests.support.wait import wait_until
-from tests.support.worker_process import WorkerProcess
-from tests.worker.conftest import StartWorker
-from tests.worker.dlq import Dlq
-from tests.worker.tables import activities, names, users
+from tests.support.worker_process import StartWorker, WorkerProcess
 
 Drain = Callable[..., WorkerProcess]
 

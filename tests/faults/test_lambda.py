@@ -8,10 +8,10 @@ import pytest
 from tests.support.command import command_environment, run
 from tests.support.fault_proxy import ANY, FaultProxy
 from tests.support.sqs import Queues, aws_environment
+from tests.support.tables import names, users
 from tests.support.user_pool import AdministratedPool, cognito_environment
 from tests.support.worker_process import WorkerProcess
 from tests.trigger_lambda.container import Container, Event
-from tests.worker.tables import names, users
 
 Drain = Callable[..., WorkerProcess]
 

@@ -18,10 +18,10 @@ from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues, create_queues
+from tests.support.tables import names
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.wait import wait_until
-from tests.worker.conftest import StartWorker
-from tests.worker.tables import names
+from tests.support.worker_process import StartWorker
 
 MESSAGES = int(os.environ.get("FAULTS_MESSAGES") or 100_000)
 SOAK = float(os.environ.get("FAULTS_SOAK_SECONDS") or 1800)  # seconds

@@ -6,14 +6,14 @@ from contextlib import closing
 import pytest
 
 from tests.support.command import command_environment, run
+from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import ANY, FaultProxy
 from tests.support.sqs import Queues, aws_environment
+from tests.support.tables import activities, names
 from tests.support.user_pool import LIST_USERS, AdministratedPool, cognito_environment
 from tests.support.wait import wait_until
-from tests.worker.conftest import StartWorker
-from tests.worker.dlq import Dlq
-from tests.worker.tables import activities, names
+from tests.support.worker_process import StartWorker
 
 BACK = 60.0  # seconds
 PARENT = "00000000-0000-0000-0000-000000000001"

@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import psycopg
 from psycopg import sql
@@ -28,6 +28,13 @@ StopMode = Literal["smart", "fast", "immediate"]
 
 PROGRAMS = Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
 """The folder of psql, pg_dump and the others."""
+
+
+class CreateRole(Protocol):
+    """Makes a role, and returns its database URL. `options` are those of CREATE ROLE."""
+
+    def __call__(self, options: str = "") -> str: ...
+
 
 START_TIMEOUT = 20.0  # seconds
 STOP_TIMEOUT = 20.0  # seconds

@@ -211,3 +211,7 @@ class WorkerProcess:
 
     def _take_error(self, line: str) -> None:
         self._errors.append(line)
+
+
+StartWorker = Callable[..., WorkerProcess]
+"""The fixture `start_worker`."""

@@ -12,10 +12,9 @@ from tests.support import command
 from tests.support.events import sign_up
 from tests.support.ports import free_port
 from tests.support.sqs import Queues
+from tests.support.tables import names
 from tests.support.wait import wait_until
-from tests.support.worker_process import WorkerProcess
-from tests.worker.conftest import StartWorker
-from tests.worker.tables import names
+from tests.support.worker_process import StartWorker, WorkerProcess
 
 STOP_LIMIT = 30  # seconds: the 25 that a worker promises, and a slow machine
 

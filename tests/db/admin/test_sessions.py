@@ -10,7 +10,7 @@ import pytest
 from db.admin.sessions import Session, end_session, list_sessions
 from db.pool import connect
 from signup_sync.postgres.statements import Connection
-from tests.conftest import CreateRole
+from tests.support.postgres import CreateRole
 from tests.support.wait import wait_until
 
 

@@ -10,9 +10,8 @@ import pytest
 
 from signup_sync.postgres.errors import Fault, describe, fault_of
 from signup_sync.postgres.statements import Connection
-from tests.conftest import CreateRole
 from tests.support.ports import free_port
-from tests.support.postgres import Postgres
+from tests.support.postgres import CreateRole, Postgres
 
 PRIVATE = "ada@example.com"  # what must not be in any description
 

@@ -35,7 +35,7 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.postgres import Postgres
 from tests.support.sqs import REGION, Queues
 from tests.support.wait import wait_until
-from tests.worker.conftest import StartWorker
+from tests.support.worker_process import StartWorker
 from worker.aws.lean_client import LeanClient
 from worker.aws.sqs import Queue
 

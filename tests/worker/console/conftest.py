@@ -1,18 +1,12 @@
 """Consoles on the test's queues and database, and the operators who use them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from tests.support.sqs import Queues
-from tests.worker.conftest import drain, start_worker
-from tests.worker.console.operator import ConsoleProcess, Operator
-from tests.worker.dlq import Dlq
-
-__all__ = ["drain", "start_worker"]  # fixtures: workers beside the console
-
-StartConsole = Callable[..., ConsoleProcess]
+from tests.worker.console.operator import ConsoleProcess, Operator, StartConsole
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,8 +39,3 @@ def console(start_console: StartConsole) -> ConsoleProcess:
 def operator(console: ConsoleProcess) -> Operator:
     """Somebody who has logged in as Grace."""
     return Operator(console.address).log_in(console.token)
-
-
-@pytest.fixture
-def dlq(queues: Queues) -> Dlq:
-    return Dlq(queues)

@@ -2,7 +2,7 @@
 
 import http.client
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import unescape
 from typing import Self
@@ -58,6 +58,10 @@ class ConsoleProcess(WorkerProcess):
     @property
     def token(self) -> str:
         return parse_qs(urlsplit(self.link).query)["token"][0]
+
+
+StartConsole = Callable[..., ConsoleProcess]
+"""The fixture `start_console`."""
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,14 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.support.dlq import Dlq
 from tests.support.events import activity, body, sign_up
 from tests.support.sqs import Queues
+from tests.support.tables import names
 from tests.support.worker_process import WorkerProcess
 from tests.worker.console.browser import browser, chromium, log_in
-from tests.worker.console.conftest import StartConsole
-from tests.worker.console.operator import ConsoleProcess
+from tests.worker.console.operator import ConsoleProcess, StartConsole
 from tests.worker.console.status_server import StatusServer
-from tests.worker.dlq import Dlq
-from tests.worker.tables import names
 
 pytestmark = [
     pytest.mark.browser,

@@ -5,14 +5,13 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
 from tests.support.sqs import Queues
+from tests.support.tables import names
 from tests.support.wait import wait_until
 from tests.support.worker_process import WorkerProcess
-from tests.worker.console.conftest import StartConsole
-from tests.worker.console.operator import Answer, ConsoleProcess, Operator
-from tests.worker.dlq import Dlq
-from tests.worker.tables import names
+from tests.worker.console.operator import Answer, ConsoleProcess, Operator, StartConsole
 
 SHOWN = re.compile(r'name="id" value="([^"]+)"').findall
 

@@ -8,16 +8,15 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.support.dlq import Dlq
 from tests.support.events import sign_up
 from tests.support.ports import free_port
 from tests.support.postgres import Postgres
 from tests.support.sqs import REGION, Queues, SqsServer, create_queues
 from tests.support.wait import wait_until
 from tests.support.worker_process import WorkerProcess
-from tests.worker.console.conftest import StartConsole
-from tests.worker.console.operator import ConsoleProcess, Operator
+from tests.worker.console.operator import ConsoleProcess, Operator, StartConsole
 from tests.worker.console.status_server import StatusServer
-from tests.worker.dlq import Dlq
 
 
 def status(**others: Any) -> dict[str, Any]:

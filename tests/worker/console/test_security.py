@@ -6,12 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from tests.support import command
+from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
 from tests.support.sqs import Queues
 from tests.support.worker_process import WorkerProcess, worker_environment
-from tests.worker.console.conftest import StartConsole
-from tests.worker.console.operator import ConsoleProcess, Operator
-from tests.worker.dlq import Dlq
+from tests.worker.console.operator import ConsoleProcess, Operator, StartConsole
 
 KEY = "correct-horse-battery-staple-correct-horse"
 

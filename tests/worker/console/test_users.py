@@ -5,14 +5,13 @@ from contextlib import closing
 
 import pytest
 
+from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
 from tests.support.sqs import Queues, SqsServer
+from tests.support.tables import users
 from tests.support.user_pool import AdministratedPool, cognito_environment
 from tests.support.worker_process import WorkerProcess
-from tests.worker.console.conftest import StartConsole
-from tests.worker.console.operator import ConsoleProcess, Operator
-from tests.worker.dlq import Dlq
-from tests.worker.tables import users
+from tests.worker.console.operator import ConsoleProcess, Operator, StartConsole
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import command
+from tests.support.dlq import Dlq
 from tests.support.events import sign_up
 from tests.support.fault_proxy import FaultProxy
-from tests.worker.dlq import Dlq
 
 BROKEN = sign_up("ada", handle="a b")
 MENDED = sign_up("ada", handle="ada").replace(": ", ":").replace(", ", ",")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.dlq import Dlq, people
 from tests.support.events import sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.wait import wait_until
-from tests.worker.dlq import Dlq, people
 from worker.aws.sqs import Received, text_attribute
 from worker.dead_letters.dead_letter import DeadLetter
 from worker.dead_letters.files import to_line

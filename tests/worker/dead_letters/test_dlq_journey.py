@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import psycopg
 
+from tests.support.dlq import Dlq
 from tests.support.events import sign_up
 from tests.support.sqs import Queues
 from tests.support.worker_process import WorkerProcess
-from tests.worker.dlq import Dlq
 
 
 def test_a_broken_message_is_understood_mended_and_replayed_with_three_commands(

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from tests.support import command
+from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
 from tests.support.wait import wait_until
-from tests.worker.dlq import Dlq
 from worker.aws.sqs import Queue
 from worker.dead_letters.held_messages import HeldMessages
 

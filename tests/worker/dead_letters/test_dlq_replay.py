@@ -12,11 +12,11 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from tests.support.dlq import Dlq, people
 from tests.support.events import sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.sqs import REGION, SqsServer, create_queues
 from tests.support.wait import wait_until
-from tests.worker.dlq import Dlq, people
 from worker.aws.sqs import MoveTasks, Queue, Received
 from worker.dead_letters import redrive
 from worker.dead_letters.dead_letter import DeadLetter

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -11,27 +11,18 @@ import pytest
 from db.migrations import migrate
 from tests.support.events import sign_up
 from tests.support.postgres import Postgres
-from tests.support.sqs import Queues, SqsServer, create_queues
+from tests.support.sqs import Queues
+from tests.support.tables import names
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.wait import wait_until
-from tests.support.worker_process import WorkerProcess
-from tests.worker.conftest import StartWorker
-from tests.worker.tables import names
+from tests.support.worker_process import StartWorker, WorkerProcess
 
 VISIBILITY_TIMEOUT = 2  # seconds
 MAX_RECEIVE_COUNT = 3
 BACK = 60.0  # seconds within which everything is written again
 
 
-@pytest.fixture
-def queues(sqs_server: SqsServer) -> Iterator[Queues]:
-    """Queues on which an outage lasts long quickly."""
-    with closing(
-        create_queues(
-            sqs_server.endpoint_url, visibility_timeout=VISIBILITY_TIMEOUT, max_receive_count=MAX_RECEIVE_COUNT
-        )
-    ) as pair:
-        yield pair
+pytestmark = pytest.mark.queues(visibility_timeout=VISIBILITY_TIMEOUT, max_receive_count=MAX_RECEIVE_COUNT)
 
 
 @pytest.fixture

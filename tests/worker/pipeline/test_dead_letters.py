@@ -9,10 +9,9 @@ import psycopg
 
 from tests.support.events import activity, sign_up
 from tests.support.sqs import Queues
+from tests.support.tables import names
 from tests.support.wait import wait_until
-from tests.support.worker_process import WorkerProcess
-from tests.worker.conftest import StartWorker
-from tests.worker.tables import names
+from tests.support.worker_process import StartWorker, WorkerProcess
 
 MIB = 1_048_576
 

@@ -8,10 +8,9 @@ from contextlib import closing
 from tests.support.events import activity, sign_up
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues, SqsServer, create_queues
+from tests.support.tables import activities, names, users
 from tests.support.wait import wait_until
-from tests.support.worker_process import WorkerProcess
-from tests.worker.conftest import StartWorker
-from tests.worker.tables import activities, names, users
+from tests.support.worker_process import StartWorker, WorkerProcess
 
 Drain = Callable[..., WorkerProcess]
 

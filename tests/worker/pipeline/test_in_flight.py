@@ -2,7 +2,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from signup_sync.events import parse_event
-from tests.worker.messages import received
+from tests.support.messages import received
 from worker.delivery import Delivery
 from worker.pipeline.in_flight import MAX_BYTES, InFlight
 

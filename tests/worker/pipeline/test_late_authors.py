@@ -2,25 +2,20 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 
 import pytest
 
 from tests.support.events import activity, sign_up
-from tests.support.sqs import Queues, SqsServer, create_queues
+from tests.support.sqs import Queues
+from tests.support.tables import activities
 from tests.support.wait import wait_until
-from tests.support.worker_process import WorkerProcess
-from tests.worker.conftest import StartWorker
-from tests.worker.tables import activities
+from tests.support.worker_process import StartWorker, WorkerProcess
 
 PARENT, REPLY = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 
 
-@pytest.fixture
-def queues(sqs_server: SqsServer) -> Iterator[Queues]:
-    with closing(create_queues(sqs_server.endpoint_url, max_receive_count=10)) as pair:
-        yield pair
+pytestmark = pytest.mark.queues(max_receive_count=10)
 
 
 def put_off(worker: WorkerProcess, event_id: str) -> list[str]:

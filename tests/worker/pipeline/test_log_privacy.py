@@ -2,23 +2,22 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 
 import psycopg
 import pytest
 
 from tests.support import command
+from tests.support.admin import ADMIN, get
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
-from tests.support.sqs import Queues, SqsServer, aws_environment, create_queues
+from tests.support.sqs import Queues, aws_environment
 from tests.support.user_pool import AdministratedPool, cognito_environment
 from tests.support.wait import wait_until
-from tests.support.worker_process import WorkerProcess
+from tests.support.worker_process import StartWorker, WorkerProcess
 from tests.trigger_lambda.container import Container
-from tests.worker.admin import ADMIN, get
-from tests.worker.conftest import StartWorker
 
 # A part of every e-mail address, name, handle and message here, and of nothing else.
 PERSONAL = "xyzzy"
@@ -63,10 +62,7 @@ EVENTS = [
 ]
 
 
-@pytest.fixture
-def queues(sqs_server: SqsServer) -> Iterator[Queues]:
-    with closing(create_queues(sqs_server.endpoint_url, visibility_timeout=4, max_receive_count=2)) as pair:
-        yield pair
+pytestmark = pytest.mark.queues(visibility_timeout=4, max_receive_count=2)
 
 
 def assert_nothing_personal(text: str) -> None:

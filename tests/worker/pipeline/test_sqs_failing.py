@@ -8,9 +8,9 @@ import pytest
 from tests.support.events import sign_up
 from tests.support.fault_proxy import ANY, FaultProxy
 from tests.support.sqs import Queues
+from tests.support.tables import names
 from tests.support.wait import wait_until
-from tests.worker.conftest import StartWorker
-from tests.worker.tables import names
+from tests.support.worker_process import StartWorker
 
 RECOVERY = 60.0  # seconds
 

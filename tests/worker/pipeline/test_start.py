@@ -4,9 +4,9 @@ import pytest
 
 from tests.support.events import sign_up
 from tests.support.sqs import Queues, SqsServer, create_queues
+from tests.support.tables import names
 from tests.support.wait import wait_until
-from tests.worker.conftest import StartWorker
-from tests.worker.tables import names
+from tests.support.worker_process import StartWorker
 
 
 @pytest.mark.parametrize(

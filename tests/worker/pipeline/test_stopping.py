@@ -11,10 +11,10 @@ import pytest
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.sqs import Queues, SqsServer, create_queues
+from tests.support.tables import activities, names
 from tests.support.two_batches import hold_two_batches
 from tests.support.wait import wait_until
-from tests.worker.conftest import StartWorker
-from tests.worker.tables import activities, names
+from tests.support.worker_process import StartWorker
 
 STOP_LIMIT = 25  # seconds that the worker promises
 

@@ -1,25 +1,19 @@
 """What takes long to write stays ours; what was lost is not counted as done twice."""
 
-from collections.abc import Iterator
-from contextlib import closing
-
 import psycopg
 import pytest
 
 from tests.support.events import sign_up
 from tests.support.fault_proxy import FaultProxy
-from tests.support.sqs import Queues, SqsServer, create_queues
+from tests.support.sqs import Queues
+from tests.support.tables import names
 from tests.support.wait import wait_until
-from tests.worker.conftest import StartWorker
-from tests.worker.tables import names
+from tests.support.worker_process import StartWorker
 
 VISIBILITY_TIMEOUT = 2  # seconds
 
 
-@pytest.fixture
-def queues(sqs_server: SqsServer) -> Iterator[Queues]:
-    with closing(create_queues(sqs_server.endpoint_url, visibility_timeout=VISIBILITY_TIMEOUT)) as pair:
-        yield pair
+pytestmark = pytest.mark.queues(visibility_timeout=VISIBILITY_TIMEOUT)
 
 
 def write_slowly(database_url: str, seconds: float) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from db.pool import connect
 from signup_sync.events import UserSignedUp, parse_event
+from tests.support import tables
 from tests.support.command import command_environment, run, run_on_terminal, start
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
@@ -21,7 +22,6 @@ from tests.support.sqs import Queues, SqsServer, aws_environment
 from tests.support.user_pool import LIST_USERS, AdministratedPool, cognito_client, cognito_environment
 from tests.support.wait import wait_until
 from tests.support.worker_process import WorkerProcess
-from tests.worker import tables
 from trigger_lambda import handler
 from worker.aws.cognito import PoolUser, UserPool
 from worker.reconciliation import public_profile as profile

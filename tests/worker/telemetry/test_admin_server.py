@@ -7,12 +7,11 @@ from datetime import datetime
 
 import pytest
 
+from tests.support.admin import ADMIN, address, get, status
 from tests.support.events import activity, sign_up
 from tests.support.sqs import Queues
 from tests.support.wait import wait_until
-from tests.support.worker_process import WorkerProcess
-from tests.worker.admin import ADMIN, address, get, status
-from tests.worker.conftest import StartWorker
+from tests.support.worker_process import StartWorker, WorkerProcess
 from worker.settings import AdminSettings, InvalidSettings
 from worker.telemetry.admin_server import REQUESTS_AT_ONCE
 

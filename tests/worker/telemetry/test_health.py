@@ -8,14 +8,13 @@ from collections.abc import Callable
 
 from db.migrations import migrate
 from tests.support import command
+from tests.support.admin import ADMIN, address, get, status
 from tests.support.events import sign_up
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.wait import wait_until
-from tests.support.worker_process import WorkerProcess
-from tests.worker.admin import ADMIN, address, get, status
-from tests.worker.conftest import StartWorker
+from tests.support.worker_process import StartWorker, WorkerProcess
 
 # Small limits, so that what is stuck is stuck soon.
 IMPATIENT = {**ADMIN, "STUCK_AFTER_SECONDS": "1", "STATEMENT_TIMEOUT_MS": "300", "LOCK_TIMEOUT_MS": "300"}

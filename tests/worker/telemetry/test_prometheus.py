@@ -13,14 +13,13 @@ from db.migrations import migrate
 from db.tables.activities import ActivitiesInserted
 from db.tables.users import UsersInserted
 from signup_sync.events import UserSignedUp
+from tests.support.admin import ADMIN, get, samples
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues
 from tests.support.wait import wait_until
-from tests.support.worker_process import WorkerProcess
-from tests.worker.admin import ADMIN, get, samples
-from tests.worker.conftest import StartWorker
+from tests.support.worker_process import StartWorker, WorkerProcess
 from worker.aws.sqs import Received
 from worker.delivery import Delivery
 from worker.telemetry.instrumentation import Committed

@@ -24,8 +24,8 @@ from signup_sync.events import parse_event
 from tests.support.events import sign_up
 from tests.support.sqs import Queues, aws_environment
 from tests.support.wait import wait_until
+from tests.support.worker_process import StartWorker
 from tests.trigger_lambda.container import Container
-from tests.worker.conftest import StartWorker
 from worker.aws.sqs import Received
 from worker.delivery import Delivery
 from worker.telemetry.instrumentation import Committed

@@ -1,0 +1,164 @@
+"""A database in memory: the worker's statements on two tables of dictionaries, one transaction after the other.
+
+The tests in `tests/db/tables` hold for it and for Postgres alike.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import psycopg
+
+from db.statements import statement
+from signup_sync.postgres.statements import Connection
+from worker.clock import Clock
+
+Row = tuple[Any, ...]
+Rows = dict[Any, dict[str, Any]]
+
+
+@dataclass
+class _Tables:
+    """By `cognito_user_id`, and by `uuid`."""
+
+    users: Rows = field(default_factory=dict)
+    activities: Rows = field(default_factory=dict)
+
+
+class _Result(list[Row]):
+    """What a statement returns, as a cursor has it."""
+
+    def fetchall(self) -> list[Row]:
+        return list(self)
+
+
+class _MemoryConnection:
+    """Executes the statements that it knows, by their names."""
+
+    def __init__(self, tables: _Tables, before: Callable[[str, Mapping[str, Any]], None]) -> None:
+        self._tables = tables
+        self._before = before
+        names: dict[str, Callable[..., list[Row]]] = {
+            "find_activities": self._find_activities,
+            "find_users": self._find_users,
+            "insert_activities": self._insert_activities,
+            "insert_users": self._insert_users,
+            "count_replies": self._count_replies,
+        }
+        self._statements = {statement(name): (name, run) for name, run in names.items()}
+
+    def execute(self, query: str, parameters: Mapping[str, Any]) -> _Result:
+        name, run = self._statements[query]
+        self._before(name, parameters)
+        return _Result(run(**parameters))
+
+    def _find_users(self, cognito_user_ids: list[str]) -> list[Row]:
+        users = self._tables.users
+        return [(key, users[key]["uuid"]) for key in dict.fromkeys(cognito_user_ids) if key in users]
+
+    def _find_activities(self, uuids: list[UUID]) -> list[Row]:
+        return [(uuid,) for uuid in dict.fromkeys(uuids) if uuid in self._tables.activities]
+
+    def _insert_users(self, **columns: list[Any]) -> list[Row]:
+        users = self._tables.users
+        inserted = []
+        for row in _rows(columns):
+            taken = {user["handle"].lower() for user in users.values()}
+            if row["cognito_user_id"] not in users and row["handle"].lower() not in taken:
+                users[row["cognito_user_id"]] = {"uuid": uuid4(), **row}
+                inserted.append((row["cognito_user_id"],))
+        return inserted
+
+    def _insert_activities(self, **columns: list[Any]) -> list[Row]:
+        activities = self._tables.activities
+        new = [row for row in _rows(columns) if row["uuid"] not in activities]
+        for row in new:
+            activities[row["uuid"]] = {**row, "replies_count": 0}
+        parents = {row["reply_to_activity_uuid"] for row in new} - {None}
+        if not parents <= set(activities):
+            raise psycopg.errors.ForeignKeyViolation("no such parent")
+        return [(row["uuid"],) for row in new]
+
+    def _count_replies(self, uuids: list[UUID], counts: list[int]) -> list[Row]:
+        for uuid, count in zip(uuids, counts, strict=True):
+            self._tables.activities[uuid]["replies_count"] += count
+        return []
+
+
+class MemoryDatabase:
+    """As `db.pool.Database`, as far as the pipeline uses it.
+
+    `away` is raised by whoever asks for a connection, `before` is called before each statement, and may raise or wait;
+    `lost_commits` is how many commits from now on take effect though their answer is lost.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._changed = clock.condition()
+        self._in_use = False
+        self._tables = _Tables()
+        self.away: psycopg.Error | None = None
+        self.before: Callable[[str, Mapping[str, Any]], None] = lambda _name, _parameters: None
+        self.lost_commits = 0
+        self.probes = 0
+        self.commits = 0
+
+    def open(self) -> None:
+        """There is nothing to be done."""
+
+    def close(self) -> None:
+        """There is nothing to be done."""
+
+    def pool_statistics(self) -> dict[str, int]:
+        return {}
+
+    def probe(self) -> None:
+        self.probes += 1
+        if self.away:
+            raise self.away
+        self.before("probe", {})
+
+    def reset(self) -> None:
+        if self.away:
+            raise self.away
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One after the other; what raises is rolled back."""
+        if self.away:
+            raise self.away
+        with self._changed:
+            self._changed.wait_for(lambda: not self._in_use)
+            self._in_use = True
+        try:
+            tables = deepcopy(self._tables)
+            yield cast("Connection", _MemoryConnection(tables, self.before))
+            self.before("commit", {})
+            self._tables = tables
+            self.commits += 1
+        finally:
+            with self._changed:
+                self._in_use = False
+                self._changed.notify()
+        if self.lost_commits:
+            self.lost_commits -= 1
+            raise psycopg.OperationalError("the connection is lost")
+
+    @property
+    def users(self) -> dict[str, dict[str, Any]]:
+        """The rows, by `cognito_user_id`, as they are committed."""
+        return self._tables.users
+
+    @property
+    def activities(self) -> dict[UUID, dict[str, Any]]:
+        """The rows, by `uuid`, as they are committed."""
+        return self._tables.activities
+
+
+def _rows(columns: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """The parameters' names are the columns', with an s at the end."""
+    names = [name.removesuffix("s") for name in columns]
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(names, values, strict=True))
