@@ -67,22 +67,23 @@ _Effect = Callable[[_Request, _Forward], _Response]
 
 @dataclass
 class _Fault:
-    """What happens to requests for `action`, for the next `remaining` of them (None: to all)."""
+    """What happens to requests for `action`, after `spared` of them, for the next `remaining` (None: to all)."""
 
     action: str
     effect: _Effect
     remaining: int | None
     probability: float
     released: threading.Event = field(default_factory=threading.Event)
+    spared: int = 0
 
 
 class FaultProxy:
     """Passes requests to an SQS endpoint, and goes wrong in the ways it has been told to.
 
     Each way to go wrong applies to one action, or to `ANY`; to the next `times` requests, or to all until `clear`; and
-    to a request with a `probability`, drawn from a generator that starts from `seed`. Where several apply to a
-    request, the first one told decides, and the others see only what it lets through: a delay followed by a failure is
-    a late failure.
+    to a request with a `probability`, drawn from a generator that starts from `seed`. Some let as many requests as
+    `after` says pass first. Where several apply to a request, the first one told decides, and the others see only what
+    it lets through: a delay followed by a failure is a late failure.
 
     boto3 sends every request to the endpoint it was configured with, and the queue URL in the body, where moto reads
     nothing but the queue's name. So queue URLs that name moto's own port lead through the proxy as well, as long as
@@ -154,6 +155,7 @@ class FaultProxy:
         message: str = "injected by the test",
         times: int | None = None,
         probability: float = 1.0,
+        after: int = 0,
     ) -> None:
         """Answer with an error, without forwarding.
 
@@ -162,7 +164,7 @@ class FaultProxy:
         and the one boto3 reports: 400 `QueueDoesNotExist` has `AWS.SimpleQueueService.NonExistentQueue`.
         """
         answer = _error(status, code, query_code, message)
-        self._add(_Fault(action, lambda _request, _forward: answer, times, probability))
+        self._add(_Fault(action, lambda _request, _forward: answer, times, probability, spared=after))
 
     def answer(self, action: str, body: dict[str, Any], *, times: int | None = None) -> None:
         """Answer with this, without forwarding: for what the server behind does not know."""
@@ -208,7 +210,7 @@ class FaultProxy:
 
         self._add(_Fault(action, effect, times, probability, released))
 
-    def hang(self, action: str, *, times: int | None = None, probability: float = 1.0) -> None:
+    def hang(self, action: str, *, times: int | None = None, probability: float = 1.0, after: int = 0) -> None:
         """Neither forward nor answer. `clear` cuts the connections that hang."""
         released = threading.Event()
 
@@ -216,7 +218,7 @@ class FaultProxy:
             _hold(request, released)
             raise _cut(request)
 
-        self._add(_Fault(action, effect, times, probability, released))
+        self._add(_Fault(action, effect, times, probability, released, after))
 
     def drop_request(self, action: str, *, times: int | None = None, probability: float = 1.0) -> None:
         """Cut the connection without forwarding: the request has no effect."""
@@ -271,6 +273,9 @@ class FaultProxy:
     def _strikes(self, fault: _Fault, action: str) -> bool:
         with self._lock:
             if fault.action not in (ANY, action) or fault.remaining == 0 or self._random.random() >= fault.probability:
+                return False
+            if fault.spared:
+                fault.spared -= 1
                 return False
             if fault.remaining is not None:
                 fault.remaining -= 1

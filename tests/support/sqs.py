@@ -24,6 +24,11 @@ REGION = "us-east-1"
 BATCH_SIZE = 10  # entries, the most that SQS takes in one request
 READING_TIME = 60  # seconds for which a dead letter is out of sight while a test reads it
 
+LONGEST_POLL = "longest-poll"
+"""A queue's tag, for `sqs_server_process`: the seconds after which a long poll ends, however long it was to be."""
+
+_DLQ_TAGS = {LONGEST_POLL: "0.1"}  # whoever looks at all dead letters polls until nothing comes
+
 _ROOT = Path(__file__).parents[2]
 
 
@@ -214,7 +219,7 @@ def create_queues(endpoint_url: str, *, visibility_timeout: int = 30, max_receiv
     """
     client = sqs_client(endpoint_url)
     name = f"events-{uuid.uuid4().hex}"
-    dlq_url = client.create_queue(QueueName=f"{name}-dlq")["QueueUrl"]
+    dlq_url = client.create_queue(QueueName=f"{name}-dlq", tags=_DLQ_TAGS)["QueueUrl"]
     events_url = client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(visibility_timeout)})[
         "QueueUrl"
     ]

@@ -18,6 +18,7 @@ from moto.sqs.models import Queue, SQSBackend
 from werkzeug.serving import make_server
 
 from tests.support.listener import has_hung_up
+from tests.support.sqs import LONGEST_POLL
 
 POLLING_INTERVAL = 0.05  # seconds
 
@@ -40,20 +41,26 @@ def wait_for_messages(queue: Queue, timeout: int) -> None:
     visible again before its waiting time (a second) is over.
     """
     connection: socket.socket = request.environ["werkzeug.socket"]
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + _longest(queue, timeout)
     while not queue.messages and time.monotonic() < deadline:
         if has_hung_up(connection):
             raise ConnectionAbortedError("the caller of ReceiveMessage has hung up")
         queue._messages_lock.wait(POLLING_INTERVAL)  # noqa: SLF001 (lets others in meanwhile: see `receive_message`)
 
 
-def receive_message(backend: SQSBackend, queue_name: str, *args: Any, **kwargs: Any) -> Any:
+def receive_message(backend: SQSBackend, queue_name: str, count: int, timeout: int, *args: Any) -> Any:
     """Receive while nobody else receives, but for the time of waiting.
 
     moto gives a message to two who ask in the same moment, which SQS hardly ever does.
     """
-    with backend.get_queue(queue_name)._messages_lock:  # noqa: SLF001 (moto's own, by which it adds to the list)
-        return _receive_message(backend, queue_name, *args, **kwargs)
+    queue = backend.get_queue(queue_name)
+    with queue._messages_lock:  # noqa: SLF001 (moto's own, by which it adds to the list)
+        return _receive_message(backend, queue_name, count, _longest(queue, timeout), *args)
+
+
+def _longest(queue: Queue, timeout: float) -> Any:
+    """How long a poll of this queue waits that is to wait for so long; moto's types know whole seconds only."""
+    return min(timeout, float(queue.tags.get(LONGEST_POLL, timeout)))
 
 
 def delete_message(queue: Queue, receipt_handle: str) -> None:

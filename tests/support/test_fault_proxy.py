@@ -95,6 +95,18 @@ def test_an_error_comes_as_often_as_it_was_told(
     assert queues.counts() == (1, 0, 0)
 
 
+def test_an_error_comes_after_as_many_as_it_was_told(proxy: FaultProxy, client: SQSClient, queues: Queues) -> None:
+    proxy.fail("SendMessage", after=2, times=1)
+
+    send(client, queues)
+    send(client, queues)
+    with pytest.raises(ClientError):
+        send(client, queues)
+    send(client, queues)
+
+    assert queues.counts()[0] == 3
+
+
 def test_an_error_for_any_action_lasts_until_it_is_cleared(
     proxy: FaultProxy, client: SQSClient, queues: Queues
 ) -> None:

@@ -81,6 +81,12 @@ def test_a_long_poll_notices_a_message_that_is_given_back(queues: Queues) -> Non
     assert time.monotonic() - returned_at < 1
 
 
+def test_a_queue_may_cut_its_long_polls_short(queues: Queues) -> None:
+    impatient = Config(read_timeout=10, retries={"total_max_attempts": 1})
+    with closing(sqs_client(queues.endpoint_url, impatient)) as client:
+        assert "Messages" not in client.receive_message(QueueUrl=queues.dlq_url, WaitTimeSeconds=20)
+
+
 def test_a_caller_who_hung_up_gets_no_messages(sqs_server: SqsServer, queues: Queues) -> None:
     impatient = Config(read_timeout=0.3, retries={"total_max_attempts": 1})
     with closing(sqs_client(sqs_server.endpoint_url, impatient)) as client, pytest.raises(ReadTimeoutError):
