@@ -34,6 +34,16 @@ settings.register_profile(
 settings.load_profile("tests")
 
 
+# What a test that needs none of these, and starts no process itself, can do without.
+_SERVERS = {"postgres", "own_postgres", "sqs_server", "start_worker", "start_console"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.server)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The session's Postgres. A test that stops it, or changes its settings, uses `own_postgres`."""

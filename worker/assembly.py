@@ -11,27 +11,32 @@ under way ends by itself first (see `Consumers.stop`), which on a quiet queue ta
 All of it has `STOP_TIMEOUT`; then the rest is left to SQS.
 """
 
-import gc
-import queue
-import threading
-import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from db.pool import Database
 from signup_sync.sqs import BATCH_ENTRIES
 from worker.aws.sqs import Queue, QueueAttributes, connect
+from worker.clock import SYSTEM_CLOCK, Clock, Thread
+from worker.clock import Queue as ClockQueue
 from worker.pipeline.acknowledger import Acknowledger
 from worker.pipeline.adaptive_limit import AdaptiveLimit
 from worker.pipeline.consumers import Consumers
 from worker.pipeline.database_gate import DatabaseGate
 from worker.pipeline.in_flight import InFlight
+from worker.pipeline.store import Store
 from worker.pipeline.visibility_heartbeat import VisibilityHeartbeat
 from worker.pipeline.writer import Writer
 from worker.settings import InvalidSettings, WorkerSettings
 from worker.telemetry.backends import Sources, Telemetry
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.client import SQSClient
 
 STOP_TIMEOUT = 24.0  # seconds; the design promises 25, ECS kills after 30 by default
 ACKNOWLEDGE_TIME = 2.0  # seconds of it that are kept for telling SQS
@@ -41,20 +46,51 @@ ONCE_WAIT = 1  # second that --once waits for messages; a long poll, however sho
 log = structlog.get_logger()
 
 
-class Worker:
-    """One worker. Raises `InvalidSettings` or `SqsError` if the queues are not what it needs."""
+class WorkerDatabase(Store, Protocol):
+    """As `db.pool.Database`."""
 
-    def __init__(self, settings: WorkerSettings, *, until_empty: bool = False) -> None:
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def pool_statistics(self) -> dict[str, int]: ...
+
+
+@dataclass(frozen=True)
+class Remote:
+    """What a worker works with, beyond its own process.
+
+    `fast_events` makes each call once, and many at the same time; the other clients try again by themselves.
+    """
+
+    events: "SQSClient"
+    fast_events: "SQSClient"
+    dead_letters: "SQSClient"
+    database: WorkerDatabase
+
+
+class Worker:
+    """One worker, which works with what the settings name, unless it is given something else.
+
+    Raises `InvalidSettings` or `SqsError` if the queues are not what it needs.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        *,
+        until_empty: bool = False,
+        remote: Remote | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._clock = clock
         self._telemetry = Telemetry(settings)
         instrumentation = self._telemetry.instrumentation
         on_call = instrumentation.sqs_called
-        lean = settings.sqs_client == "lean"
         wait_seconds = ONCE_WAIT if until_empty else settings.receive_wait_seconds
-        # Several calls at the same time are what the lean client can do.
-        calls = settings.batch_size // BATCH_ENTRIES if lean else 1
-        fast = connect(wait_seconds=wait_seconds, connections=settings.threads * max(calls, 1), attempts=1, lean=lean)
-        events = Queue(settings.queue_url, connect(connections=SLOW_CALLS, lean=lean), on_call)
-        dead_letters = Queue(settings.dlq_url, connect(lean=lean), on_call)
+        remote = remote or connected(settings, wait_seconds)
+        events = Queue(settings.queue_url, remote.events, on_call)
+        dead_letters = Queue(settings.dlq_url, remote.dead_letters, on_call)
         attributes = events.describe()
         _check(settings, attributes, dead_letters.describe())
         self._visibility_timeout = settings.visibility_timeout_seconds or attributes.visibility_timeout
@@ -63,20 +99,15 @@ class Worker:
         self._wait_seconds = wait_seconds
         # A queue and not an Event: its `put` may be called from a signal handler (Python documentation, "queue",
         # SimpleQueue.put), where setting an Event that the same thread is about to wait for would be a deadlock.
-        self._stop: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._stop: ClockQueue[None] = clock.queue()
         self._failed = False
 
-        self._database = Database(
-            settings.conninfo,
-            max_connections=settings.writers,
-            statement_timeout_ms=settings.statement_timeout_ms,
-            lock_timeout_ms=settings.lock_timeout_ms,
-        )
-        self._gate = DatabaseGate(self._database, instrumentation)
-        self._in_flight = InFlight(settings.max_in_flight, self._visibility_timeout)
-        fast_events = Queue(settings.queue_url, fast, on_call)
+        self._database = remote.database
+        self._gate = DatabaseGate(self._database, instrumentation, clock)
+        self._in_flight = InFlight(settings.max_in_flight, self._visibility_timeout, clock)
+        fast_events = Queue(settings.queue_url, remote.fast_events, on_call)
         self._acknowledger = Acknowledger(
-            events, fast_events, dead_letters, self._in_flight, self._max_attempts, instrumentation
+            events, fast_events, dead_letters, self._in_flight, self._max_attempts, instrumentation, clock
         )
         writer = Writer(
             self._database,
@@ -84,6 +115,7 @@ class Worker:
             self._acknowledger,
             statement_timeout=settings.statement_timeout_ms / 1000,
             instrumentation=instrumentation,
+            clock=clock,
         )
         self._consumers = Consumers(
             fast_events,
@@ -94,14 +126,15 @@ class Worker:
             wait_seconds=wait_seconds,
             visibility_timeout=self._visibility_timeout,
             batch_size=settings.batch_size,
-            calls=calls,
+            calls=_calls_together(settings),
             writers=settings.writers,
             adaptive_limit=AdaptiveLimit(settings.threads),
             on_empty=self.stop if until_empty else None,
             instrumentation=instrumentation,
+            clock=clock,
         )
         self._acknowledger.wait_until_no_receive = self._consumers.wait_until_no_receive
-        self._heartbeat = VisibilityHeartbeat(events, self._in_flight, self._visibility_timeout, instrumentation)
+        self._heartbeat = VisibilityHeartbeat(events, self._in_flight, self._visibility_timeout, instrumentation, clock)
         queues = {"events": events, "dead_letters": dead_letters}
         self._telemetry.attach(
             Sources(
@@ -122,7 +155,6 @@ class Worker:
         for name, run in self._telemetry.threads:
             self._thread(name, run)
         consumers = self._start()
-        _tame_garbage_collector()
         log.info(
             "started",
             max_attempts=self._max_attempts,
@@ -135,40 +167,38 @@ class Worker:
             waits_for=f"what is begun, and receives ({self._wait_seconds} s at most)",
             second_signal="ends it at once",
         )
-        clean = self._wind_down(consumers, time.monotonic() + STOP_TIMEOUT)
+        clean = self._wind_down(consumers, self._clock.monotonic() + STOP_TIMEOUT)
         log.info("stopped", clean=clean)
         return not self._failed
 
-    def _start(self) -> list[threading.Thread]:
+    def _start(self) -> list[Thread]:
         for lane in self._acknowledger.lanes:
             self._thread(lane.name, lane.run)
         self._thread("leases", self._heartbeat.run)
         self._thread("gate", self._gate.run)
         return [self._thread(f"consumer-{n}", self._consumers.run) for n in range(self._settings.threads)]
 
-    def _wind_down(self, consumers: list[threading.Thread], deadline: float) -> bool:
+    def _wind_down(self, consumers: list[Thread], deadline: float) -> bool:
         """Stop everything in the order in which messages flow; whether all was finished by the deadline."""
         if self._failed:
             return False
         self._consumers.stop()
         self._gate.stop()
         for thread in consumers:
-            thread.join(max(0.0, deadline - ACKNOWLEDGE_TIME - time.monotonic()))
+            thread.join(max(0.0, deadline - ACKNOWLEDGE_TIME - self._clock.monotonic()))
         clean = self._acknowledger.close(deadline)
         self._heartbeat.stop()
         self._database.close()
         self._telemetry.stop()
         return clean and not any(thread.is_alive() for thread in consumers)
 
-    def _thread(self, name: str, run: Callable[..., None], *args: object) -> threading.Thread:
-        # Daemons: when the time is up, the process ends whatever they are doing.
-        thread = threading.Thread(target=self._guarded, args=(name, run, *args), name=name, daemon=True)
-        thread.start()
-        return thread
+    def _thread(self, name: str, run: Callable[[], None]) -> Thread:
+        # When the time is up, the process ends whatever they are doing.
+        return self._clock.thread(name, partial(self._guarded, name, run))
 
-    def _guarded(self, name: str, run: Callable[..., None], *args: object) -> None:
+    def _guarded(self, name: str, run: Callable[[], None]) -> None:
         try:
-            run(*args)
+            run()
         except BaseException as error:  # noqa: BLE001 (whatever it is, nobody else would hear of it)
             # Where, and not what it said: that could be anybody's data.
             log.critical(
@@ -178,11 +208,26 @@ class Worker:
             self._stop.put(None)
 
 
-def _tame_garbage_collector() -> None:
-    """What there is by now stays, so it need not be looked at again and again, which stops all threads for 50 ms; and
-    what a batch makes is gone with it, without a collection (Python documentation, "gc": `freeze`, `set_threshold`)."""
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
+def connected(settings: WorkerSettings, wait_seconds: int) -> Remote:
+    """What the settings name; nothing is asked of it yet. Raises `SqsError` when AWS's settings are not enough."""
+    lean = settings.sqs_client == "lean"
+    connections = settings.threads * _calls_together(settings)
+    return Remote(
+        events=connect(connections=SLOW_CALLS, lean=lean),
+        fast_events=connect(wait_seconds=wait_seconds, connections=connections, attempts=1, lean=lean),
+        dead_letters=connect(lean=lean),
+        database=Database(
+            settings.conninfo,
+            max_connections=settings.writers,
+            statement_timeout_ms=settings.statement_timeout_ms,
+            lock_timeout_ms=settings.lock_timeout_ms,
+        ),
+    )
+
+
+def _calls_together(settings: WorkerSettings) -> int:
+    """Receives at the same time for one batch, which is what the lean client can do."""
+    return max(1, settings.batch_size // BATCH_ENTRIES) if settings.sqs_client == "lean" else 1
 
 
 def check_queues(settings: WorkerSettings) -> None:

@@ -35,12 +35,12 @@ class _Result(list[Row]):
         return list(self)
 
 
-class _MemoryConnection:
-    """Executes the statements that it knows, by their names."""
+class MemoryConnection:
+    """A connection in a transaction. Executes the statements that it knows, by their names."""
 
-    def __init__(self, tables: _Tables, before: Callable[[str, Mapping[str, Any]], None]) -> None:
-        self._tables = tables
-        self._before = before
+    def __init__(self, database: "MemoryDatabase") -> None:
+        self._database = database
+        self.rollback()
         names: dict[str, Callable[..., list[Row]]] = {
             "find_activities": self._find_activities,
             "find_users": self._find_users,
@@ -52,8 +52,22 @@ class _MemoryConnection:
 
     def execute(self, query: str, parameters: Mapping[str, Any]) -> _Result:
         name, run = self._statements[query]
-        self._before(name, parameters)
+        self._database.before(name, parameters)
         return _Result(run(**parameters))
+
+    def commit(self) -> None:
+        self._database.replace(deepcopy(self._tables))
+
+    def rollback(self) -> None:
+        self._tables = self._database.snapshot()
+
+    def users(self) -> list[dict[str, Any]]:
+        """The rows, as this transaction sees them."""
+        return list(self._tables.users.values())
+
+    def activities(self) -> list[dict[str, Any]]:
+        """The rows, as this transaction sees them."""
+        return list(self._tables.activities.values())
 
     def _find_users(self, cognito_user_ids: list[str]) -> list[Row]:
         users = self._tables.users
@@ -133,10 +147,10 @@ class MemoryDatabase:
             self._changed.wait_for(lambda: not self._in_use)
             self._in_use = True
         try:
-            tables = deepcopy(self._tables)
-            yield cast("Connection", _MemoryConnection(tables, self.before))
+            connection = MemoryConnection(self)
+            yield cast("Connection", connection)
             self.before("commit", {})
-            self._tables = tables
+            connection.commit()
             self.commits += 1
         finally:
             with self._changed:
@@ -145,6 +159,13 @@ class MemoryDatabase:
         if self.lost_commits:
             self.lost_commits -= 1
             raise psycopg.OperationalError("the connection is lost")
+
+    def snapshot(self) -> _Tables:
+        """What is committed, to be changed."""
+        return deepcopy(self._tables)
+
+    def replace(self, tables: _Tables) -> None:
+        self._tables = tables
 
     @property
     def users(self) -> dict[str, dict[str, Any]]:

@@ -27,7 +27,6 @@ def configure(level: str, log_format: Literal["auto", "json", "console"]) -> Non
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(),  # a line is one write, also where several processes share a pipe
-        cache_logger_on_first_use=True,
     )
 
 

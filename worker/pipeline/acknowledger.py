@@ -13,7 +13,6 @@ would not hear of until the lease was over is left to it: it will give the messa
 twice does no harm.
 """
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ import structlog
 from signup_sync.sqs import BATCH_ENTRIES, Failure, Outgoing, in_batches
 from worker import failure
 from worker.aws.sqs import CALL_LIMIT, LEASE_LOST, MESSAGE_ATTRIBUTES, NOT_TAKEN, Queue
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.delivery import Delivery
 from worker.failure import FailureReason
 from worker.pipeline.batch_requests import BatchRequests
@@ -45,7 +45,7 @@ class Deletion:
 class VisibilityChange:
     """A message that is to be visible again in so many seconds. We do not hold it any more.
 
-    After `until` (of `time.monotonic`) it is of no use to try.
+    After `until` (of the clock) it is of no use to try.
     """
 
     receipt_handle: str
@@ -75,6 +75,7 @@ class Acknowledger:
         in_flight: InFlight,
         max_attempts: int,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._events = events
         self._deletions = deletions
@@ -85,9 +86,16 @@ class Acknowledger:
         # and they come after us: whoever puts the worker together sets it.
         self.wait_until_no_receive: Callable[[], object] = bool
         self._instrumentation = instrumentation
+        self._clock = clock
         held = self._lease_until
         self._deletes = BatchRequests(
-            "delete", self._delete, self._settle_deletion, self._leave, held, instrumentation=instrumentation
+            "delete",
+            self._delete,
+            self._settle_deletion,
+            self._leave,
+            held,
+            instrumentation=instrumentation,
+            clock=clock,
         )
         self._visibility = BatchRequests(
             "visibility",
@@ -96,15 +104,22 @@ class Acknowledger:
             _leave_visibility,
             _until,
             instrumentation=instrumentation,
+            clock=clock,
         )
         self._releases = BatchRequests(
-            "release", self._release, _settle_visibility, _leave_visibility, _until, instrumentation=instrumentation
+            "release",
+            self._release,
+            _settle_visibility,
+            _leave_visibility,
+            _until,
+            instrumentation=instrumentation,
+            clock=clock,
         )
         self._dead = BatchRequests(
-            "dead", self._send_dead, self._settle_dead, self._leave, held, _split, instrumentation
+            "dead", self._send_dead, self._settle_dead, self._leave, held, _split, instrumentation, clock
         )
         self._renewals = BatchRequests(
-            "renew", self._send_again, self._settle_move, self._leave, held, _split, instrumentation
+            "renew", self._send_again, self._settle_move, self._leave, held, _split, instrumentation, clock
         )
 
     def done(self, deliveries: Sequence[Delivery]) -> None:
@@ -136,7 +151,7 @@ class Acknowledger:
 
     def wake(self, receipt_handles: Iterable[str]) -> None:
         """Those that were put off may be received now."""
-        until = time.monotonic() + WAKE_TIMEOUT
+        until = self._clock.monotonic() + WAKE_TIMEOUT
         for receipt_handle in receipt_handles:
             self._visibility.put(VisibilityChange(receipt_handle, 0, until))
 
@@ -166,7 +181,7 @@ class Acknowledger:
         return [self._visibility, self._releases, self._dead, self._renewals]
 
     def close(self, deadline: float) -> bool:
-        """Finish what there is, until the deadline (of `time.monotonic`) at most; whether all was finished."""
+        """Finish what there is, until the deadline (of the clock) at most; whether all was finished."""
         # What is moved is deleted thereafter.
         ended = self._close(self._movers, deadline) & self._close([self._deletes], deadline)
         for lane in self.lanes:

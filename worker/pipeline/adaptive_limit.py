@@ -26,12 +26,12 @@ class AdaptiveLimit:
         self._memory = memory
         self._lock = threading.Lock()  # guards what follows
         self._computed: deque[float] = deque(maxlen=SAMPLES)  # seconds
-        self._since = float("-inf")  # of `time.monotonic`
+        self._since = float("-inf")  # of the clock
         self._lone = float("inf")  # seconds
         self.limit = 1
 
     def took(self, began: float, ended: float, computed: float) -> None:
-        """A full batch was carried in this time (of `time.monotonic`), and its thread computed for so many seconds."""
+        """A full batch was carried in this time (of the clock), and its thread computed for so many seconds."""
         with self._lock:
             if began < self._since:
                 return  # among others

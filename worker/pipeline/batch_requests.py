@@ -1,14 +1,14 @@
 """Batch requests: entries on their way to one kind of call, sent in tens, and again with backoff where they failed."""
 
 import queue
-import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from signup_sync.backoff import exponential
 from signup_sync.sqs import BATCH_ENTRIES, Failure, SqsError
 from worker.aws.sqs import CALL_LIMIT, LEASE_LOST, NOT_TAKEN
+from worker.clock import SYSTEM_CLOCK, Clock
+from worker.clock import Queue as ClockQueue
 from worker.failure_log import FailureLog
 from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation
 
@@ -28,7 +28,7 @@ class BatchRequests(Generic[EntryT]):
     """One kind of batch call, and what waits for it; `run` is its thread.
 
     `call` makes it and returns what failed. `settle` is told each entry's result, a code or None for success, and says
-    whether that was the last word; if not, the entry is tried again for as long as `until` (of `time.monotonic`) says
+    whether that was the last word; if not, the entry is tried again for as long as `until` (of the clock) says
     that it makes sense, and then given to `leave`.
     """
 
@@ -41,6 +41,7 @@ class BatchRequests(Generic[EntryT]):
         until: Callable[[EntryT], float],
         split: Callable[[Sequence[EntryT]], Iterable[Sequence[EntryT]]] = _all_at_once,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.name = name
         self._call = call
@@ -49,9 +50,10 @@ class BatchRequests(Generic[EntryT]):
         self._until = until
         self._split = split
         self._instrumentation = instrumentation
-        self._entries: queue.SimpleQueue[EntryT | None] = queue.SimpleQueue()
-        self._give_up = threading.Event()
-        self._ended = threading.Event()
+        self._clock = clock
+        self._entries: ClockQueue[EntryT | None] = clock.queue()
+        self._give_up = clock.event()
+        self._ended = clock.event()
         self._failures = FailureLog("acknowledge_failed", "acknowledge_recovered", call=name)
 
     def put(self, entry: EntryT) -> None:
@@ -63,8 +65,8 @@ class BatchRequests(Generic[EntryT]):
         self._entries.put(None)
 
     def wait_until_ended(self, deadline: float) -> bool:
-        """Wait until `run` has returned, at most until the deadline (of `time.monotonic`)."""
-        return self._ended.wait(max(0.0, deadline - time.monotonic()))
+        """Wait until `run` has returned, at most until the deadline (of the clock)."""
+        return self._ended.wait(max(0.0, deadline - self._clock.monotonic()))
 
     def abandon(self) -> None:
         """`run` returns as soon as it can; entries that failed are not tried again."""
@@ -89,16 +91,16 @@ class BatchRequests(Generic[EntryT]):
     def _take(self, again: list[EntryT], *, closing: bool) -> tuple[list[EntryT], bool]:
         """Up to ten entries, those that failed before first; and whether the lane was closed behind them."""
         batch = again
-        until = time.monotonic() + LINGER
+        until = self._clock.monotonic() + LINGER
         while len(batch) < BATCH_ENTRIES and not closing:
             try:
-                entry = self._entries.get(timeout=max(0.0, until - time.monotonic()) if batch else None)
+                entry = self._entries.get(timeout=max(0.0, until - self._clock.monotonic()) if batch else None)
             except queue.Empty:
                 break
             if entry is None:
                 return batch, True
             if not batch:
-                until = time.monotonic() + LINGER
+                until = self._clock.monotonic() + LINGER
             batch.append(entry)
         return batch, False
 
@@ -118,7 +120,7 @@ class BatchRequests(Generic[EntryT]):
         return [entry for entry in left if self._has_time(entry)]
 
     def _has_time(self, entry: EntryT) -> bool:
-        if self._until(entry) > time.monotonic():
+        if self._until(entry) > self._clock.monotonic():
             return True
         self._leave(entry)
         return False

@@ -8,13 +8,12 @@ and an empty queue costs one call in `wait_seconds`.
 Nobody receives while the database is away, or while as much is in hand as may be.
 """
 
-import threading
-import time
 from collections.abc import Callable, Sequence
 
 from signup_sync.backoff import exponential
 from signup_sync.sqs import BATCH_ENTRIES, SqsError
 from worker.aws.sqs import CALL_LIMIT, Queue, Received
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.delivery import Delivery
 from worker.failure_log import FailureLog
 from worker.pipeline.acknowledger import Acknowledger
@@ -78,6 +77,7 @@ class Consumers:
         adaptive_limit: AdaptiveLimit,
         on_empty: Callable[[], None] | None,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._queue = queue
         self._gate = gate
@@ -92,10 +92,11 @@ class Consumers:
         self._adaptive_limit = adaptive_limit
         self._on_empty = on_empty
         self._instrumentation = instrumentation
-        self._turns = Turns(adaptive_limit, writers)
+        self._clock = clock
+        self._turns = Turns(adaptive_limit, writers, clock)
         # Connections, waited for here: the pool takes a long wait for one as the sign of an outage.
-        self._connections = threading.BoundedSemaphore(writers)
-        self._receives_ended = threading.Condition()  # guards the number of those under way
+        self._connections = clock.semaphore(writers)
+        self._receives_ended = clock.condition()  # guards the number of those under way
         self._open_receives = 0
         self._failures = FailureLog("receive_failed", "receive_recovered")
 
@@ -113,7 +114,7 @@ class Consumers:
         """Carry messages until stopped."""
         window = _Window(self._most, self._calls)
         while self._turns.begin():
-            began, computed = time.monotonic(), time.thread_time()
+            began, computed = self._clock.monotonic(), self._clock.thread_time()
             lone = window.calls >= self._calls  # one round of receives is all that it will wait for
             batch = self._poll(window)
             self._turns.received(some=bool(batch), busy=window.full)
@@ -122,7 +123,7 @@ class Consumers:
             if batch:
                 self._carry(batch)
             if lone and window.full:
-                self._adaptive_limit.took(began, time.monotonic(), time.thread_time() - computed)
+                self._adaptive_limit.took(began, self._clock.monotonic(), self._clock.thread_time() - computed)
             self._turns.end()
             self._instrumentation.idle()
 
@@ -192,7 +193,7 @@ class Consumers:
                 return None
             messages = self._receive_together(room.calls, wait_seconds)
             window.update(messages, room.calls, wanted)
-            return self._in_flight.admit(messages, time.monotonic())
+            return self._in_flight.admit(messages, self._clock.monotonic())
         finally:
             self._in_flight.release(room)
             with self._receives_ended:

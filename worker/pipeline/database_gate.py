@@ -7,16 +7,15 @@ the first sign that it is not until a probe succeeds again. A database that answ
 is probed at growing intervals, until a batch has been committed.
 """
 
-import threading
-import time
 from collections.abc import Iterator
 
 import psycopg
 import structlog
 
-from db.pool import Database
 from signup_sync.backoff import exponential
 from signup_sync.postgres.errors import describe
+from worker.clock import SYSTEM_CLOCK, Clock
+from worker.pipeline.store import Store
 from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation
 
 FIRST_PROBE = 0.5  # seconds after the gate was shut
@@ -29,10 +28,16 @@ log = structlog.get_logger()
 class DatabaseGate:
     """Open while the database can be written to. Safe to use from any thread; `run` is the prober's thread."""
 
-    def __init__(self, database: Database, instrumentation: Instrumentation = NO_INSTRUMENTATION) -> None:
+    def __init__(
+        self,
+        database: Store,
+        instrumentation: Instrumentation = NO_INSTRUMENTATION,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._database = database
         self._instrumentation = instrumentation
-        self._changed = threading.Condition()
+        self._clock = clock
+        self._changed = clock.condition()
         self._open = False
         self._stopped = False
         self._paused_at: float | None = None
@@ -44,7 +49,7 @@ class DatabaseGate:
         return self._open
 
     def shut(self, error: psycopg.Error, *, began: float) -> bool:
-        """The database is away, says this error of something that began at that time (of `time.monotonic`).
+        """The database is away, says this error of something that began at that time (of the clock).
 
         False says that this is old news: the outage has ended since it began. Reported once an outage.
         """
@@ -54,7 +59,7 @@ class DatabaseGate:
             if self._paused_at is not None or self._stopped:
                 return True
             self._open = False
-            self._paused_at = time.monotonic()
+            self._paused_at = self._clock.monotonic()
             self._changed.notify_all()
         self._instrumentation.paused(describe(error))
         log.warning("paused", reason=describe(error))
@@ -85,7 +90,7 @@ class DatabaseGate:
 
     def _try_to_open(self) -> None:
         self._instrumentation.busy(PROBE_LIMIT)
-        began = time.monotonic()
+        began = self._clock.monotonic()
         try:
             self._database.probe()
             if self._paused_at is not None:
@@ -96,13 +101,13 @@ class DatabaseGate:
         with self._changed:
             paused_at, self._paused_at = self._paused_at, None
             self._open = True
-            self._opened_at = time.monotonic()
+            self._opened_at = self._clock.monotonic()
             self._changed.notify_all()
         self._instrumentation.resumed()
         if paused_at is None:
             log.debug("opened")
         else:
-            log.info("resumed", paused_seconds=round(time.monotonic() - paused_at, 1))
+            log.info("resumed", paused_seconds=round(self._clock.monotonic() - paused_at, 1))
 
     def _wait_until_shut(self) -> bool:
         self._instrumentation.idle()

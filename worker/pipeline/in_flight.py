@@ -9,20 +9,19 @@ meanwhile (a lease extended or lost, a newer receipt handle) they publish in the
 reads it by `still_ours` before it writes and by `receipt_handles` before it deletes.
 """
 
-import threading
-import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from signup_sync.sqs import BATCH_ENTRIES
 from worker.aws.sqs import Received
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.delivery import Delivery
 
 MAX_BYTES = 32 * 1_048_576  # of all bodies held; a receive of messages larger than those before may go above it
 
 
 class _Lease:
-    """What the registry knows of a delivery; guarded by the registry's lock. `until` is of `time.monotonic`."""
+    """What the registry knows of a delivery; guarded by the registry's lock. `until` is of the clock."""
 
     __slots__ = ("delivery", "lost", "message", "until")
 
@@ -43,14 +42,15 @@ class Room(NamedTuple):
 class InFlight:
     """All deliveries, by message id. Safe to use from any thread. `visibility_timeout` is in seconds."""
 
-    def __init__(self, max_messages: int, visibility_timeout: int) -> None:
+    def __init__(self, max_messages: int, visibility_timeout: int, clock: Clock = SYSTEM_CLOCK) -> None:
         self._max_messages = max_messages
         self._visibility_timeout = visibility_timeout
         self._leases: dict[str, _Lease] = {}
         self._bytes = 0
         self._reserved_calls = 0
         self._reserved_bytes = 0
-        self._changed = threading.Condition()
+        self._clock = clock
+        self._changed = clock.condition()
 
     def reserve(self, calls: int, body_size: int) -> Room:
         """Keep room for the messages of up to so many receives, whose bodies have some `body_size` bytes each.
@@ -102,7 +102,7 @@ class InFlight:
 
     def still_ours(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Those whose lease is not lost, each with its message as it came last; the others are forgotten."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         ours = []
         with self._changed:
             for delivery in deliveries:
@@ -121,7 +121,7 @@ class InFlight:
             return [lease.message.receipt_handle for lease in leases]
 
     def lease_until(self, delivery: Delivery) -> float:
-        """The end of its lease (of `time.monotonic`); long ago if we do not hold it any more."""
+        """The end of its lease (of the clock); long ago if we do not hold it any more."""
         with self._changed:
             lease = self._lease_of(delivery)
             return float("-inf") if lease is None else lease.until
@@ -136,12 +136,12 @@ class InFlight:
                 self._changed.notify_all()
 
     def ending_before(self, time_limit: float) -> list[Received]:
-        """The messages whose lease ends before that time (of `time.monotonic`), the ones already lost left out."""
+        """The messages whose lease ends before that time (of the clock), the ones already lost left out."""
         with self._changed:
             return [lease.message for lease in self._leases.values() if lease.until < time_limit and not lease.lost]
 
     def extended(self, messages: Iterable[Received], until: float) -> None:
-        """Their leases end at that time (of `time.monotonic`) now."""
+        """Their leases end at that time (of the clock) now."""
         with self._changed:
             for message in messages:
                 lease = self._leases.get(message.message_id)

@@ -6,9 +6,10 @@ a short cut, and nothing is lost where it does not reach.
 """
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Iterable
+
+from worker.clock import SYSTEM_CLOCK, Clock
 
 MAX_WAITING = 10_000  # events; those that began to wait first are forgotten first
 
@@ -16,16 +17,17 @@ MAX_WAITING = 10_000  # events; those that began to wait first are forgotten fir
 class ParkedMessages:
     """Receipt handles, by the id of the user or activity they wait for. Safe to use from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._count = 0
-        # For each id: the handles, each with the time (of time.monotonic) at which it is of no more use.
+        # For each id: the handles, each with the time (of the clock) at which it is of no more use.
         self._handles: OrderedDict[str, list[tuple[str, float]]] = OrderedDict()
 
     def add(self, waited_for: str, receipt_handle: str, seconds: float) -> None:
         """The message is invisible for so many seconds, unless what it waits for comes earlier."""
         with self._lock:
-            self._handles.setdefault(waited_for, []).append((receipt_handle, time.monotonic() + seconds))
+            self._handles.setdefault(waited_for, []).append((receipt_handle, self._clock.monotonic() + seconds))
             self._count += 1
             while self._count > MAX_WAITING:
                 _, forgotten = self._handles.popitem(last=False)
@@ -38,5 +40,5 @@ class ParkedMessages:
                 return []
             found = [entry for waited_for in written for entry in self._handles.pop(waited_for, [])]
             self._count -= len(found)
-        now = time.monotonic()
+        now = self._clock.monotonic()
         return [handle for handle, until in found if until > now]

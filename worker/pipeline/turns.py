@@ -12,9 +12,7 @@ between `writing` and `written`. Nobody begins to lead while more threads write 
 would receive would only wait in our hands, where nobody else can have it.
 """
 
-import threading
-import time
-
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.pipeline.adaptive_limit import AdaptiveLimit
 
 KEEP_LEAD = 0.01  # seconds; longer than a transaction usually takes, and nothing for a sign-up
@@ -23,15 +21,16 @@ KEEP_LEAD = 0.01  # seconds; longer than a transaction usually takes, and nothin
 class Turns:
     """Safe to use from any thread: one lock, `_changed`, guards all of it."""
 
-    def __init__(self, adaptive_limit: AdaptiveLimit, writers: int) -> None:
+    def __init__(self, adaptive_limit: AdaptiveLimit, writers: int, clock: Clock = SYSTEM_CLOCK) -> None:
         self._adaptive_limit = adaptive_limit
         self._writers = writers
-        self._changed = threading.Condition()
+        self._clock = clock
+        self._changed = clock.condition()
         self._active = 0  # threads that do not follow
         self._leading = 0
         self._writing = 0
         self._busy = False
-        self._kept_until = 0.0  # of `time.monotonic`: somebody who carries keeps the lead
+        self._kept_until = 0.0  # of the clock: somebody who carries keeps the lead
         self._stopped = False
 
     @property
@@ -60,7 +59,7 @@ class Turns:
             self._leading -= 1
             self._busy = busy
             if some and not busy:
-                self._kept_until = time.monotonic() + KEEP_LEAD
+                self._kept_until = self._clock.monotonic() + KEEP_LEAD
                 self._changed.notify()  # somebody looks at the time
             else:
                 self._pass_on()
@@ -112,7 +111,7 @@ class Turns:
 
     def _kept_for(self) -> float | None:
         """Seconds until a lead that is kept is free; None if there is none."""
-        seconds = self._kept_until - time.monotonic()
+        seconds = self._kept_until - self._clock.monotonic()
         return seconds if seconds > 0 else None
 
     def _pass_on(self) -> None:

@@ -5,13 +5,11 @@ A lease that could not be extended before its end is lost: somebody else may hav
 passes it over if it has not begun, and SQS gives it to somebody again.
 """
 
-import threading
-import time
-
 import structlog
 
 from signup_sync.sqs import BATCH_ENTRIES, SqsError
 from worker.aws.sqs import CALL_LIMIT, LEASE_LOST, NOT_TAKEN, Queue, Received
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.failure_log import FailureLog
 from worker.pipeline.in_flight import InFlight
 from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation
@@ -30,13 +28,15 @@ class VisibilityHeartbeat:
         in_flight: InFlight,
         visibility_timeout: int,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._queue = queue
         self._in_flight = in_flight
         self._visibility_timeout = visibility_timeout
         self._instrumentation = instrumentation
         self._failures = FailureLog("extend_failed", "extend_recovered")
-        self._stopped = threading.Event()
+        self._clock = clock
+        self._stopped = clock.event()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -45,14 +45,14 @@ class VisibilityHeartbeat:
         """Look at the leases again and again, until stopped."""
         interval = min(self._visibility_timeout / 4, MAX_INTERVAL)
         while not self._stopped.wait(interval):
-            ending = self._in_flight.ending_before(time.monotonic() + self._visibility_timeout / 2)
+            ending = self._in_flight.ending_before(self._clock.monotonic() + self._visibility_timeout / 2)
             for start in range(0, len(ending), BATCH_ENTRIES):
                 self._instrumentation.busy(CALL_LIMIT)
                 self._extend(ending[start : start + BATCH_ENTRIES])
             self._instrumentation.idle()
 
     def _extend(self, messages: list[Received]) -> None:
-        began = time.monotonic()
+        began = self._clock.monotonic()
         try:
             failures = self._queue.change_visibility(
                 [(message.receipt_handle, self._visibility_timeout) for message in messages]

@@ -4,24 +4,25 @@ The steps: insert the users, insert the activities, commit, say what became of e
 refuses the whole, the batch is halved until the message that it refuses is alone; the others commit.
 """
 
-import time
 from collections.abc import Sequence
 from itertools import count
 
 import psycopg
 import structlog
 
-from db.pool import ACQUIRE_TIMEOUT, Database
+from db.pool import ACQUIRE_TIMEOUT
 from db.tables.activities import ActivitiesInserted, NewActivity, insert_activities
 from db.tables.users import NewUser, UsersInserted, insert_users
 from signup_sync.backoff import exponential
 from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
 from signup_sync.postgres.errors import Fault, describe, fault_of
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.delivery import Delivery
 from worker.failure import FailureReason
 from worker.pipeline.acknowledger import Acknowledger
 from worker.pipeline.database_gate import DatabaseGate
 from worker.pipeline.parked_messages import ParkedMessages
+from worker.pipeline.store import Store
 from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Committed, Instrumentation
 
 CONFLICT_RETRIES = 3  # of a whole batch that was rolled back because of another transaction
@@ -45,17 +46,19 @@ class Writer:
 
     def __init__(
         self,
-        database: Database,
+        database: Store,
         gate: DatabaseGate,
         acknowledger: Acknowledger,
         *,
         statement_timeout: float,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._database = database
         self._gate = gate
         self._acknowledger = acknowledger
-        self._parked = ParkedMessages()
+        self._clock = clock
+        self._parked = ParkedMessages(clock)
         self._transaction_limit = ACQUIRE_TIMEOUT + STATEMENTS * statement_timeout
         self._instrumentation = instrumentation
 
@@ -78,17 +81,17 @@ class Writer:
             return []
         delays = exponential(FIRST_CONFLICT_DELAY, MAX_CONFLICT_DELAY)
         for attempt in count(1):
-            began = time.monotonic()
+            began = self._clock.monotonic()
             try:
                 written = self._transaction(batch)
             except psycopg.Error as error:
                 if (error.sqlstate or "").startswith(_CONFLICT) and attempt <= CONFLICT_RETRIES:
-                    time.sleep(next(delays))
+                    self._clock.sleep(next(delays))
                     continue
                 committed = self._not_written(batch, error, began)
                 if committed is not None:
                     return committed
-                time.sleep(STALE_DELAY)
+                self._clock.sleep(STALE_DELAY)
             else:
                 self._gate.committed()
                 return self._settle(batch, *written, began)
@@ -134,7 +137,7 @@ class Writer:
         self, batch: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted, began: float
     ) -> list[Delivery]:
         """The transaction is committed: find out what that means for each message."""
-        ended = time.monotonic()
+        ended = self._clock.monotonic()
         committed = [delivery for delivery in batch if not self._put_off(delivery, users, activities)]
         if users.handles_reassigned:
             for delivery in committed:
@@ -165,11 +168,10 @@ class Writer:
         if seconds:
             self._parked.add(waited_for, delivery.message.receipt_handle, seconds)
 
-    @staticmethod
-    def _report(committed: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted) -> None:
+    def _report(self, committed: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted) -> None:
         if not committed:
             return
-        now = time.monotonic()
+        now = self._clock.monotonic()
         log.debug(
             "batch_committed",
             messages=len(committed),

@@ -8,8 +8,9 @@ import psycopg
 import pytest
 
 from db.tables.activities import ActivitiesInserted, NewActivity, insert_activities
-from db.tables.users import NewUser, insert_users
+from db.tables.users import NewUser, find_users, insert_users
 from signup_sync.postgres.statements import Connection
+from tests.db.tables.rows import activities
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("authors")
 
 
 def replies_counts(connection: Connection) -> dict[UUID, int]:
-    return dict(connection.execute("SELECT uuid, replies_count FROM activities").fetchall())
+    return {row["uuid"]: row["replies_count"] for row in activities(connection)}
 
 
 def test_an_activity_becomes_a_row(connection: Connection) -> None:
@@ -38,14 +39,10 @@ def test_an_activity_becomes_a_row(connection: Connection) -> None:
     result = insert_activities(connection, [NewActivity(A, "ada", "hello", None, expires_at, NOON)])
 
     assert result == ActivitiesInserted(inserted={A})
-    rows = connection.execute(
-        """
-        SELECT activities.uuid, handle, message, replies_count, reposts_count, likes_count, reply_to_activity_uuid,
-               expires_at, activities.created_at
-        FROM activities JOIN users ON users.uuid = user_uuid
-        """
-    ).fetchall()
-    assert rows == [(A, "ada", "hello", 0, 0, 0, None, expires_at, NOON)]
+    [row] = activities(connection)
+    assert (row["uuid"], row["message"], row["reply_to_activity_uuid"]) == (A, "hello", None)
+    assert (row["expires_at"], row["created_at"], row["replies_count"]) == (expires_at, NOON, 0)
+    assert row["user_uuid"] == find_users(connection, ["ada"])["ada"]
 
 
 def test_no_activities_are_no_error(connection: Connection) -> None:
@@ -120,7 +117,7 @@ def test_an_activity_that_comes_again_stays_as_it_is(connection: Connection) -> 
     again = insert_activities(connection, [NewActivity(A, "bob", "changed", None, None, NOON), activity(B)])
 
     assert again == ActivitiesInserted(inserted={B})
-    assert connection.execute("SELECT message FROM activities").fetchall() == [("hello",), ("hello",)]
+    assert [row["message"] for row in activities(connection)] == ["hello", "hello"]
 
 
 def test_a_reply_is_counted_once_however_often_it_comes(connection: Connection) -> None:
@@ -144,6 +141,8 @@ def test_a_reply_that_was_rolled_back_is_not_counted(connection: Connection) -> 
     assert replies_counts(connection) == {A: 1, B: 0}
 
 
+@pytest.mark.parametrize("connection", ["postgres"], indirect=True)
+@pytest.mark.server
 def test_workers_that_reply_to_the_same_activities_at_once_lose_no_reply_and_do_not_deadlock(
     connection: Connection, database_url: str
 ) -> None:

@@ -8,6 +8,7 @@ import psycopg
 
 from db.tables.users import HANDLE_MAX_LENGTH, NewUser, UsersInserted, find_users, insert_users
 from signup_sync.postgres.statements import Connection
+from tests.db.tables.rows import users
 from tests.support.wait import wait_until
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -22,15 +23,16 @@ def hash_of(cognito_user_id: str) -> str:
 
 
 def handles(connection: Connection) -> dict[str, str]:
-    return dict(connection.execute("SELECT cognito_user_id, handle FROM users").fetchall())
+    return {row["cognito_user_id"]: row["handle"] for row in users(connection)}
 
 
 def test_a_user_becomes_a_row(connection: Connection) -> None:
     result = insert_users(connection, [NewUser("1", "Ada Lovelace", "ada", None, NOON)])
 
     assert result == UsersInserted(inserted={"1"})
-    rows = connection.execute("SELECT cognito_user_id, display_name, handle, email, created_at FROM users").fetchall()
-    assert rows == [("1", "Ada Lovelace", "ada", None, NOON)]
+    [row] = users(connection)
+    assert (row["cognito_user_id"], row["display_name"], row["handle"]) == ("1", "Ada Lovelace", "ada")
+    assert (row["email"], row["created_at"]) == (None, NOON)
 
 
 def test_no_users_are_no_error(connection: Connection) -> None:
@@ -44,9 +46,8 @@ def test_a_user_who_is_there_stays_as_they_are(connection: Connection) -> None:
     again = insert_users(connection, [user("1", "other", display_name="second"), user("2", "bob")])
 
     assert again == UsersInserted(inserted={"2"})
-    assert connection.execute("SELECT display_name, handle FROM users WHERE cognito_user_id = '1'").fetchall() == [
-        ("first", "ada")
-    ]
+    first = next(row for row in users(connection) if row["cognito_user_id"] == "1")
+    assert (first["display_name"], first["handle"]) == ("first", "ada")
 
 
 def test_of_a_user_who_comes_twice_at_once_the_earlier_event_counts(connection: Connection) -> None:
@@ -137,8 +138,7 @@ def test_users_are_found_by_their_cognito_user_id(connection: Connection) -> Non
 
     found = find_users(connection, ["1", "3", "nobody"])
 
-    rows = connection.execute("SELECT cognito_user_id, uuid FROM users WHERE handle IN ('ada', 'eve')").fetchall()
-    assert found == dict(rows)
+    assert found == {row["cognito_user_id"]: row["uuid"] for row in users(connection) if row["handle"] != "bob"}
     assert len(found) == 2
 
 
@@ -176,21 +176,21 @@ def wait_until_blocked(url: str, connection: Connection) -> None:
 
 
 def test_workers_with_the_same_users_in_opposite_orders_do_not_deadlock(database_url: str) -> None:
-    users = [user(f"{number:03}", f"handle{number}") for number in range(100)]
+    everybody = [user(f"{number:03}", f"handle{number}") for number in range(100)]
     together = threading.Barrier(2)
 
     def run(mine: list[NewUser]) -> set[str]:
         inserted: set[str] = set()
         with psycopg.connect(database_url) as connection:
-            for start in range(0, len(users), 20):
+            for start in range(0, len(everybody), 20):
                 together.wait()
                 inserted |= insert_users(connection, mine[start : start + 20]).inserted
                 connection.commit()
         return inserted
 
-    shuffled = [u for start in range(0, len(users), 20) for u in reversed(users[start : start + 20])]
+    shuffled = [u for start in range(0, len(everybody), 20) for u in reversed(everybody[start : start + 20])]
     with ThreadPoolExecutor() as executor:
-        first, second = executor.map(run, (users, shuffled))
+        first, second = executor.map(run, (everybody, shuffled))
 
-    assert first | second == {u.cognito_user_id for u in users}
+    assert first | second == {u.cognito_user_id for u in everybody}
     assert not first & second

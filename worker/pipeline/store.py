@@ -1,0 +1,16 @@
+"""Store: what the pipeline needs of the database."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from signup_sync.postgres.statements import Connection
+
+
+class Store(Protocol):
+    """As `db.pool.Database`, which says more. Every method raises `psycopg.Error`."""
+
+    def transaction(self) -> AbstractContextManager[Connection]: ...
+
+    def probe(self) -> None: ...
+
+    def reset(self) -> None: ...
