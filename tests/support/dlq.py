@@ -1,4 +1,4 @@
-"""The dead-letter queue as an operator's commands find it, and the commands as processes."""
+"""The dead-letter queue as an operator's commands find it, and the commands."""
 
 import json
 import subprocess
@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.support import command
 from tests.support.events import sign_up
+from tests.support.invoke import invoke, invoke_on_terminal
 from tests.support.sqs import BATCH_SIZE, Queues, aws_environment
 from tests.support.wait import wait_until
 
@@ -13,7 +14,11 @@ LEASE_TIMEOUT = 60.0  # seconds: a message that a killed command held is visible
 
 
 class Dlq:
-    """`signup-sync dlq`, on a pair of queues; `endpoint_url` leads its commands elsewhere, and not the tests."""
+    """`signup-sync dlq`, on a pair of queues; `endpoint_url` leads its commands elsewhere, and not the tests.
+
+    Commands run in the tests' own process, unless a method says otherwise: for what only a process has, such as its
+    signals.
+    """
 
     def __init__(self, queues: Queues, endpoint_url: str | None = None) -> None:
         self.queues = queues
@@ -40,17 +45,34 @@ class Dlq:
             ids += [sent["MessageId"] for sent in sorted(answer["Successful"], key=lambda sent: int(sent["Id"]))]
         return ids
 
+    def delete(self, message_id: str) -> None:
+        """Delete one of the visible dead letters."""
+        url, client = self.queues.dlq_url, self.queues.client
+        answer = client.receive_message(QueueUrl=url, MaxNumberOfMessages=BATCH_SIZE, VisibilityTimeout=0)
+        [handle] = [found["ReceiptHandle"] for found in answer["Messages"] if found["MessageId"] == message_id]
+        client.delete_message(QueueUrl=url, ReceiptHandle=handle)
+
     def run(self, *args: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return command.run("dlq", *args, environment={**self.environment, **variables}, stdin=stdin)
+        return invoke("dlq", *args, environment=self._with(variables), stdin=stdin)
+
+    def run_on_terminal(self, *args: str, **variables: str) -> str:
+        """Run a command to its end, and return what it wrote on the terminal."""
+        status, seen, _ = invoke_on_terminal("dlq", *args, environment=self._with(variables))
+        assert status in (0, 1), seen
+        return seen
+
+    def run_process(self, *args: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, as a process."""
+        return command.run("dlq", *args, environment=self._with(variables), stdin=stdin)
 
     def start(self, *args: str, **variables: str) -> subprocess.Popen[str]:
-        """Start a command that the test ends."""
-        return command.start("dlq", *args, environment={**self.environment, **variables})
+        """Start a command as a process, which the test ends."""
+        return command.start("dlq", *args, environment=self._with(variables))
 
     def start_at(self, *args: str, stdin: int, **variables: str) -> subprocess.Popen[str]:
-        """Start a command whose standard input is a terminal, for one, and that the test ends."""
-        return command.start("dlq", *args, environment={**self.environment, **variables}, stdin=stdin)
+        """Start a command as a process whose standard input is a terminal, for one, and which the test ends."""
+        return command.start("dlq", *args, environment=self._with(variables), stdin=stdin)
 
     def json(self, *args: str) -> list[dict[str, Any]]:
         """What a command prints with `--json`."""
@@ -89,6 +111,9 @@ class Dlq:
                 ],
             )
         return sorted(bodies)
+
+    def _with(self, variables: dict[str, str]) -> dict[str, str]:
+        return command.command_environment({**self.environment, **variables})
 
     def _counts(self) -> tuple[int, int]:
         answer = self.queues.client.get_queue_attributes(QueueUrl=self.queues.dlq_url, AttributeNames=["All"])

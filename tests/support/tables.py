@@ -1,6 +1,18 @@
-"""What is in the tables, as far as it does not depend on when or by whom it was written."""
+"""What is in the tables, as far as it does not depend on when or by whom it was written; and what a test puts there."""
 
 import psycopg
+
+from db.tables.activities import NewActivity, insert_activities
+from db.tables.users import NewUser, insert_users
+from signup_sync.events import ActivityCreated, UserSignedUp, parse_event
+
+
+def write(database_url: str, *bodies: str) -> None:
+    """Write what these events say, as a worker does, for tests to which it does not matter who has."""
+    events = [parse_event(body) for body in bodies]
+    with psycopg.connect(database_url) as connection:
+        insert_users(connection, [_new_user(event) for event in events if isinstance(event, UserSignedUp)])
+        insert_activities(connection, [_new_activity(event) for event in events if isinstance(event, ActivityCreated)])
 
 
 def users(database_url: str) -> list[tuple[object, ...]]:
@@ -31,3 +43,15 @@ def names(database_url: str) -> set[str]:
 def _rows(database_url: str, query: str) -> list[tuple[object, ...]]:
     with psycopg.connect(database_url) as connection:
         return connection.execute(query.encode()).fetchall()
+
+
+def _new_user(event: UserSignedUp) -> NewUser:
+    data = event.data
+    return NewUser(data.cognito_user_id, data.display_name, data.handle, data.email, event.time)
+
+
+def _new_activity(event: ActivityCreated) -> NewActivity:
+    data = event.data
+    return NewActivity(
+        event.id, data.cognito_user_id, data.message, data.reply_to_activity_uuid, data.expires_at, event.time
+    )

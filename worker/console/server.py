@@ -18,8 +18,8 @@ def listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family)
 
 
-def serve(app: Starlette, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is called when there is somebody to answer."""
+def http_server(app: Starlette) -> uvicorn.Server:
+    """What answers; it stops when its `should_exit` is set."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -30,7 +30,12 @@ def serve(app: Starlette, listener: socket.socket, ready: Callable[[], None]) ->
         lifespan="off",
         timeout_graceful_shutdown=GRACE,
     )
-    server = uvicorn.Server(config)
+    return uvicorn.Server(config)
+
+
+def serve(app: Starlette, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called when there is somebody to answer."""
+    server = http_server(app)
     # At its end uvicorn raises the signal again that it was stopped by, for whoever was there before it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped_already)

@@ -16,7 +16,7 @@ from tests.support.sqs import Queues
 from tests.support.tables import names
 from tests.support.worker_process import WorkerProcess
 from tests.worker.console.browser import browser, chromium, log_in
-from tests.worker.console.operator import ConsoleProcess, StartConsole
+from tests.worker.console.running_console import ConsoleThread, StartConsole
 from tests.worker.console.status_server import StatusServer
 
 pytestmark = [
@@ -100,7 +100,7 @@ def _watched(context: BrowserContext, errors: list[str]) -> Page:
 
 
 def test_a_broken_message_goes_from_the_table_to_its_row_in_users(
-    page: Page, console: ConsoleProcess, queues: Queues, database_url: str, drain: Callable[..., WorkerProcess]
+    page: Page, console: ConsoleThread, queues: Queues, database_url: str, drain: Callable[..., WorkerProcess]
 ) -> None:
     queues.send(sign_up("ada", handle="a b"))
     drain()
@@ -229,7 +229,7 @@ def test_every_page_can_be_read_at_360_pixels_in_either_theme(
     assert errors == []
 
 
-def test_everything_works_without_javascript(chromium_browser: Browser, console: ConsoleProcess, dlq: Dlq) -> None:
+def test_everything_works_without_javascript(chromium_browser: Browser, console: ConsoleThread, dlq: Dlq) -> None:
     dlq.fill(sign_up("ada"), sign_up("grace"))
     context = chromium_browser.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -254,7 +254,7 @@ def test_everything_works_without_javascript(chromium_browser: Browser, console:
     assert "@example.org" in sent
 
 
-def test_refreshing_says_that_there_are_news_and_moves_nothing(page: Page, console: ConsoleProcess, dlq: Dlq) -> None:
+def test_refreshing_says_that_there_are_news_and_moves_nothing(page: Page, console: ConsoleThread, dlq: Dlq) -> None:
     dlq.fill(sign_up("ada"))
     log_in(page, console.link)
     page.goto(f"{console.address}/letters")
@@ -286,7 +286,7 @@ def test_the_overview_refreshes_by_itself_until_it_is_paused(page: Page, start_c
         expect(page.get_by_text("1.2.5")).to_be_visible(timeout=40_000)
 
 
-def test_it_can_be_used_with_the_keyboard_alone(page: Page, console: ConsoleProcess, dlq: Dlq) -> None:
+def test_it_can_be_used_with_the_keyboard_alone(page: Page, console: ConsoleThread, dlq: Dlq) -> None:
     dlq.fill(sign_up("ada"))
     page.goto(console.link)
     page.keyboard.type("Grace")
@@ -311,7 +311,7 @@ def test_it_can_be_used_with_the_keyboard_alone(page: Page, console: ConsoleProc
 class Story:
     """A console with something on every page."""
 
-    def __init__(self, console: ConsoleProcess, broken: str) -> None:
+    def __init__(self, console: ConsoleThread, broken: str) -> None:
         self.console = console
         self._broken = broken
 

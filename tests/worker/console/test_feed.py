@@ -1,19 +1,18 @@
 """The newest activities."""
 
 import re
-from collections.abc import Callable
 
 from tests.support.events import activity, sign_up
-from tests.support.sqs import Queues
-from tests.support.worker_process import WorkerProcess
+from tests.support.tables import write
 from tests.worker.console.operator import Operator
 
 
-def test_the_feed_is_masked_until_it_is_revealed(
-    operator: Operator, queues: Queues, drain: Callable[..., WorkerProcess]
-) -> None:
-    queues.send(sign_up("ada", handle="countess", display_name="Ada L."), activity("ada", "notes on the engine"))
-    drain()
+def test_the_feed_is_masked_until_it_is_revealed(operator: Operator, database_url: str) -> None:
+    write(
+        database_url,
+        sign_up("ada", handle="countess", display_name="Ada L."),
+        activity("ada", "notes on the engine"),
+    )
 
     masked, revealed = operator.get("/feed").words, operator.post("/feed/reveal").words
 
@@ -23,11 +22,8 @@ def test_the_feed_is_masked_until_it_is_revealed(
     assert "2026-01-31 12:00:00 UTC" in masked
 
 
-def test_older_activities_are_a_page_further(
-    operator: Operator, queues: Queues, drain: Callable[..., WorkerProcess]
-) -> None:
-    queues.send(sign_up("ada"), *[activity("ada", f"message number {number}.") for number in range(25)])
-    drain()
+def test_older_activities_are_a_page_further(operator: Operator, database_url: str) -> None:
+    write(database_url, sign_up("ada"), *[activity("ada", f"message number {number}.") for number in range(25)])
     operator.post("/feed/reveal")
 
     first = operator.get("/feed")

@@ -2,15 +2,19 @@
 
 import re
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
 from tests.support import command
 from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
-from tests.support.sqs import Queues
-from tests.support.worker_process import WorkerProcess, worker_environment
-from tests.worker.console.operator import ConsoleProcess, Operator, StartConsole
+from tests.support.invoke import invoke
+from tests.support.sqs import Queues, create_queues
+from tests.support.tables import write
+from tests.worker.console.operator import Operator
+from tests.worker.console.running_console import ConsoleProcess, ConsoleThread, StartConsole
+from worker.cli.refused import Refused
 
 KEY = "correct-horse-battery-staple-correct-horse"
 
@@ -22,7 +26,7 @@ FORMS = [
 ]  # fmt: skip
 
 
-def test_without_a_session_every_page_and_every_form_leads_to_the_login(console: ConsoleProcess) -> None:
+def test_without_a_session_every_page_and_every_form_leads_to_the_login(console: ConsoleThread) -> None:
     stranger = Operator(console.address)
 
     answers = [stranger.get(path) for path in PAGES]
@@ -31,7 +35,10 @@ def test_without_a_session_every_page_and_every_form_leads_to_the_login(console:
     assert {(answer.status, answer.headers["location"]) for answer in answers} == {(303, "/login")}
 
 
-def test_the_link_that_is_printed_opens_it_and_another_token_does_not(console: ConsoleProcess) -> None:
+def test_the_link_that_is_printed_opens_it_and_another_token_does_not(
+    start_console_process: Callable[..., ConsoleProcess],
+) -> None:
+    console = start_console_process()
     stranger = Operator(console.address)
 
     refused = stranger.post("/login", token="x" * 43, who="Eve", follow=False)
@@ -42,18 +49,22 @@ def test_the_link_that_is_printed_opens_it_and_another_token_does_not(console: C
     assert page.status == 200
     assert f'name="token" value="{console.token}"' in page.text
     assert stranger.log_in(console.token).get("/").status == 200
-    assert [line["outcome"] for line in console.log if line["what"] == "login"] == ["refused", "done"]
+    console.interrupt()
+    assert console.wait() == 0
+    assert [(line["what"], line["outcome"]) for line in console.log] == [("login", "refused"), ("login", "done")]
 
 
-def test_a_token_of_the_settings_is_never_printed(start_console: StartConsole) -> None:
-    console = start_console(CONSOLE_TOKEN=KEY)
+def test_a_token_of_the_settings_is_never_printed(start_console_process: Callable[..., ConsoleProcess]) -> None:
+    console = start_console_process(CONSOLE_TOKEN=KEY)
 
     assert Operator(console.address).log_in(KEY).get("/").status == 200
     assert console.link == f"{console.address}/login"
+    console.terminate()
+    assert console.wait() == 0
     assert KEY not in str(console)
 
 
-def test_a_name_is_needed_for_the_audit_log(console: ConsoleProcess) -> None:
+def test_a_name_is_needed_for_the_audit_log(console: ConsoleThread) -> None:
     for who in ("", " ", "<b>", "x" * 65, "a\nb"):
         answer = Operator(console.address).post("/login", token=console.token, who=who, follow=False)
         assert (answer.status, "Give a name" in answer.words) == (403, True)
@@ -64,30 +75,39 @@ def test_a_name_is_needed_for_the_audit_log(console: ConsoleProcess) -> None:
     [
         ({"CONSOLE_TOKEN": "short"}, "CONSOLE_TOKEN should be 32 characters or more"),
         ({"CONSOLE_ADDRESS": "8765"}, "CONSOLE_ADDRESS should be a host and a port, such as 127.0.0.1:8765"),
-        ({"CONSOLE_ADDRESS": "192.0.2.1:8765"}, "CONSOLE_ADDRESS 192.0.2.1:8765: "),
         ({"WORKER_URLS": "worker:9090"}, "WORKER_URLS should be URLs"),
     ],
 )
 def test_a_mistake_in_the_settings_is_one_line(
-    queues: Queues, database_url: str, settings: dict[str, str], line: str
+    console_environment: Callable[..., dict[str, str]], settings: dict[str, str], line: str
 ) -> None:
-    ended = command.run("console", environment=worker_environment(database_url, queues, settings=settings))
+    ended = invoke("console", environment=console_environment(**settings))
 
     assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1)
     assert line in ended.stderr
     assert "short" not in ended.stderr.partition("should")[2]
 
 
-def test_two_queues_that_do_not_belong_together_are_refused(queues: Queues, database_url: str) -> None:
-    environment = worker_environment(database_url, queues, settings={"DLQ_URL": queues.events_url})
+def test_an_address_that_is_not_of_this_machine_is_one_line(
+    console_environment: Callable[..., dict[str, str]],
+) -> None:
+    ended = command.run("console", environment=console_environment(CONSOLE_ADDRESS="192.0.2.1:8765"))
 
-    ended = command.run("console", environment=environment)
-
-    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
-    assert "are the same queue" in ended.stderr
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1)
+    assert "CONSOLE_ADDRESS 192.0.2.1:8765: " in ended.stderr
 
 
-def test_the_cookie_is_kept_from_scripts_and_from_other_sites(console: ConsoleProcess) -> None:
+def test_two_queues_that_do_not_belong_together_are_refused(start_console: StartConsole, queues: Queues) -> None:
+    with closing(create_queues(queues.endpoint_url)) as others:
+        for dlq_url, problem in (
+            (queues.events_url, "are the same queue"),
+            (others.dlq_url, "is not the dead-letter queue of QUEUE_URL"),
+        ):
+            with pytest.raises(Refused, match=problem):
+                start_console(DLQ_URL=dlq_url)
+
+
+def test_the_cookie_is_kept_from_scripts_and_from_other_sites(console: ConsoleThread) -> None:
     answer = Operator(console.address).post("/login", token=console.token, who="Grace", follow=False)
 
     attributes = {part.strip() for part in answer.headers["set-cookie"].split(";")[1:]}
@@ -95,14 +115,14 @@ def test_the_cookie_is_kept_from_scripts_and_from_other_sites(console: ConsolePr
     assert not any(part.startswith("Domain") for part in attributes)
 
 
-def test_logging_out_ends_the_session_and_not_only_the_cookie(console: ConsoleProcess, operator: Operator) -> None:
+def test_logging_out_ends_the_session_and_not_only_the_cookie(console: ConsoleThread, operator: Operator) -> None:
     cookie = operator.cookie
 
     operator.post("/logout")
 
     operator.cookie = cookie
     assert operator.get("/").headers["location"] == "/login"
-    assert console.wait_for_audit("logout")
+    assert [line["what"] for line in console.audit()] == ["login", "logout"]
 
 
 def test_a_form_that_is_not_of_this_session_does_nothing(operator: Operator, dlq: Dlq) -> None:
@@ -186,10 +206,9 @@ def test_a_page_that_is_not_there_is_a_page(operator: Operator) -> None:
 
 
 def test_the_log_says_who_did_what_and_nothing_that_people_wrote(
-    console: ConsoleProcess, operator: Operator, dlq: Dlq, drain: Callable[..., WorkerProcess]
+    console: ConsoleThread, operator: Operator, dlq: Dlq, database_url: str
 ) -> None:
-    dlq.queues.send(sign_up("linus"), activity("linus", "what linus wrote"))
-    drain()
+    write(database_url, sign_up("linus"), activity("linus", "what linus wrote"))
     mended, deleted = dlq.fill(sign_up("ada", handle="a b"), sign_up("charles"))
     [odd] = dlq.fill('{"id": "odd@example.com", "type": "user.signed_up.v1", "data": {"email": "odd@example.com"}}')
     operator.post("/letters/look")
@@ -208,7 +227,7 @@ def test_the_log_says_who_did_what_and_nothing_that_people_wrote(
     operator.post("/letters/act", plan=plan)
 
     console.wait_for_audit("deleted")
-    done = [(line["what"], line["subject"]) for line in console.events("audit")]
+    done = [(line["what"], line["subject"]) for line in console.audit()]
     assert done == [
         ("login", ""),
         ("revealed", "linus"),
@@ -218,9 +237,9 @@ def test_the_log_says_who_did_what_and_nothing_that_people_wrote(
         ("edited", mended),
         ("deleted", deleted),
     ]
-    assert {line["who"] for line in console.events("audit")} == {"Grace"}
-    assert "@" not in str(console)
-    assert "wrote" not in str(console)
+    assert {line["who"] for line in console.audit()} == {"Grace"}
+    assert "@" not in str(console.log)
+    assert "wrote" not in str(console.log)
     log = operator.get("/audit").words
     assert f"Grace deleted {deleted} deleted" in log
     assert "@" not in log

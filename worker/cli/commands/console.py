@@ -2,7 +2,9 @@
 
 import ipaddress
 import secrets
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import click
@@ -15,6 +17,9 @@ from worker.dead_letters.held_messages import LANES
 from worker.dead_letters.requeue import LANES as TRANSFER_LANES
 from worker.dead_letters.scan import RECEIVERS, WAIT
 from worker.settings import ConsoleSettings
+
+if TYPE_CHECKING:
+    from worker.console.console import Console
 
 OTHERS = 6  # calls to SQS under way at once, besides those about dead letters
 
@@ -46,28 +51,36 @@ def console() -> None:
     try:
         from worker.console import server  # noqa: PLC0415 (what it needs is an extra)
         from worker.console.app import application  # noqa: PLC0415 (the same)
-        from worker.console.console import Console  # noqa: PLC0415 (the same)
     except ModuleNotFoundError as error:
         raise Refused(f"{error.name} is not installed: pip install 'signup-sync[console]'") from None
     logs.configure(settings.log_level, settings.log_format)
+    token = settings.console_token.get_secret_value() if settings.console_token else secrets.token_urlsafe(32)
+    shown = None if settings.console_token else token
+    host, port = settings.console_address
+    with opened(settings, token) as console_:
+        try:
+            listener = server.listen(host, port)
+        except OSError as error:
+            raise Refused(f"CONSOLE_ADDRESS {host}:{port}: {error.strerror or error}") from None
+        address = _address(host, listener.getsockname()[1])
+        server.serve(application(console_), listener, lambda: _announce(address, host, shown))
+
+
+@contextmanager
+def opened(settings: ConsoleSettings, token: str) -> Iterator["Console"]:
+    """The console of these settings, started; at the end it is stopped. Raises `Refused` and `SqsError`."""
+    from worker.console.console import Console  # noqa: PLC0415 (what it needs is an extra)
+
     client = connect(wait_seconds=WAIT, connections=RECEIVERS + LANES + TRANSFER_LANES + OTHERS)
     with closing(client):
         queues = Queues(Queue(settings.queue_url, client), Queue(settings.dlq_url, client))
         if settings.queue_url == settings.dlq_url:
             raise Refused("QUEUE_URL and DLQ_URL are the same queue: DLQ_URL should be that of the dead letters")
         check_pair(queues)
-        token = settings.console_token.get_secret_value() if settings.console_token else secrets.token_urlsafe(32)
-        host, port = settings.console_address
-        try:
-            listener = server.listen(host, port)
-        except OSError as error:
-            raise Refused(f"CONSOLE_ADDRESS {host}:{port}: {error.strerror or error}") from None
         console_ = Console(settings, token, queues.events, queues.dead_letters, client)
         console_.start()
         try:
-            address = _address(host, listener.getsockname()[1])
-            shown = None if settings.console_token else token
-            server.serve(application(console_), listener, lambda: _announce(address, host, shown))
+            yield console_
         finally:
             console_.stop()
 
