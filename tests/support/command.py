@@ -69,13 +69,14 @@ def run_on_terminal(
         process.stdin.write(stdin)
         process.stdin.close()
         piped = process.stdout.read() if process.stdout else ""
-        seen = _read_to_end(terminal)
+        seen = read_to_end(terminal)
         status = process.wait(TIMEOUT)
     os.close(terminal)
     return status, seen, piped
 
 
-def _read_to_end(terminal: int) -> str:
+def read_to_end(terminal: int) -> str:
+    """What a terminal gets until nobody has its other end open any more."""
     seen = b""
     try:
         while chunk := os.read(terminal, 65536):

@@ -134,6 +134,7 @@ def _record(number: int, line: bytes) -> Record:
         content = json.loads(line)
         attributes = _read_attributes(content.get("attributes") or {})
         message = Outgoing(_text(content["body"]), without_failure(attributes))
+        _ = message.size  # of what can be sent: its text is UTF-8, its attributes have their type
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnreadableLine(f"line {number} is not a dead letter of `signup-sync dlq export`") from None
     return Record(number, message, str(content.get("reason") or WORKER_CRASHED))

@@ -1,15 +1,19 @@
 """`signup-sync dlq edit`: a broken event is mended and sent, or nothing happens to it."""
 
+import json
 import os
 import stat
 from pathlib import Path
 
+import click
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from tests.support import command
 from tests.support.dlq import Dlq
 from tests.support.events import sign_up
 from tests.support.fault_proxy import FaultProxy
+from worker.cli.commands.dlq.edit import assignment
 
 BROKEN = sign_up("ada", handle="a b")
 MENDED = sign_up("ada", handle="ada").replace(": ", ":").replace(", ", ",")
@@ -24,7 +28,7 @@ def kept_text(errors: str) -> Path:
 def test_an_edited_event_is_sent_and_its_dead_letter_deleted(dlq: Dlq) -> None:
     [ada] = dlq.fill(BROKEN, reason="invalid_event")
 
-    done = dlq.run("edit", ada, stdin="y\n", EDITOR="sed -i 's/a b/ada/'")
+    done = dlq.run_process("edit", ada, stdin="y\n", EDITOR="sed -i 's/a b/ada/'")
 
     assert done.returncode == 0
     assert '-    "handle": "a b"\n+    "handle": "ada"\n' in done.stdout
@@ -155,6 +159,19 @@ def test_a_set_that_makes_no_valid_event_goes_nowhere(dlq: Dlq, setting: str, re
     assert dlq.held() == 0
 
 
+@given(st.text() | st.builds("{}={}".format, st.text("ab.", max_size=5), st.text() | st.from_regex(r"[-\[{\"1a ]*")))
+@example("data.handle=\udcff")
+@example("\ud800=1")
+def test_any_words_are_a_member_and_a_value_of_json_or_refused(words: str) -> None:
+    try:
+        path, value = assignment(words)
+    except click.BadParameter:
+        return
+    json.loads(value)
+    assert all(path.split("."))
+    assert f"{path}{value}".encode()
+
+
 def test_the_wrong_words_are_explained(dlq: Dlq) -> None:
     neither = dlq.run("edit")
     without_value = dlq.run("edit", "x", "--set", "data.handle")
@@ -191,9 +208,7 @@ def test_a_send_that_fails_leaves_message_and_text(dlq: Dlq, proxy: FaultProxy) 
 def test_a_difference_cannot_drive_the_terminal(dlq: Dlq) -> None:
     [ada] = dlq.fill(BROKEN.replace("a b", "a b\u009b31m"))
 
-    _, seen, _ = command.run_on_terminal(
-        "dlq", "edit", ada, "--set", "data.handle=ada", "--dry-run", environment=dlq.environment
-    )
+    seen = dlq.run_on_terminal("edit", ada, "--set", "data.handle=ada", "--dry-run")
 
     assert "\\u009b31m" in seen
     assert "\u009b" not in seen

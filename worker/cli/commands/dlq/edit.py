@@ -39,6 +39,8 @@ def assignment(text: str) -> tuple[str, str]:
     path, equals, value = text.partition("=")
     if not equals or not all(path.split(".")):
         raise click.BadParameter(f"{text!r} is not a member and its value, such as data.handle=ada")
+    if any("\ud800" <= character <= "\udfff" for character in text):  # which is how Python passes on other bytes
+        raise click.BadParameter(f"{text!r} is not UTF-8")
     return path, value if is_json(value) else json.dumps(value, ensure_ascii=False)
 
 
