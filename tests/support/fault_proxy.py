@@ -200,15 +200,17 @@ class FaultProxy:
 
         self._add(_Fault(action, effect, times, probability))
 
-    def delay(self, action: str, seconds: float, *, times: int | None = None, probability: float = 1.0) -> None:
-        """Wait before forwarding."""
+    def delay(
+        self, action: str, seconds: float, *, times: int | None = None, probability: float = 1.0, after: int = 0
+    ) -> None:
+        """Wait before forwarding, until the seconds are over or the fault is cleared."""
         released = threading.Event()
 
         def effect(request: _Request, forward: _Forward) -> _Response:
             _hold(request, released, seconds)
             return forward(request)
 
-        self._add(_Fault(action, effect, times, probability, released))
+        self._add(_Fault(action, effect, times, probability, released, after))
 
     def hang(self, action: str, *, times: int | None = None, probability: float = 1.0, after: int = 0) -> None:
         """Neither forward nor answer. `clear` cuts the connections that hang."""

@@ -1,18 +1,44 @@
+"""JSON that is laid out, made compact and changed in one place, and otherwise stays as its sender wrote it."""
+
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.dead_letters.lossless_json import NotAnObject, compact, pretty, with_member
+from worker.dead_letters.lossless_json import NotAnObject, compact, is_json, pretty, with_member
 
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+# Small ones: what can go wrong does so with a few members, and larger ones take their time.
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+# As people and libraries write it: what reading and writing anew would change.
+SPACE = st.sampled_from(["", " ", "\n\t", "\r\n  "])
+STRINGS = st.sampled_from(['""', '"a, {b}"', '"\\u00e9\\/"', '"\\""', '"\\\\"', '"é"', '"[:]"'])
+TOKENS = st.recursive(
+    st.sampled_from(["1.10", "1e400", "-0", "12345678901234567890123", "true", "null"]).map(lambda text: [text])
+    | STRINGS.map(lambda text: [text]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda found: ["[", *_listed(found), "]"])
+        | st.lists(st.tuples(STRINGS, inner), max_size=3).map(
+            lambda found: ["{", *_listed([[key, ":", *value] for key, value in found]), "}"]
+        )
+    ),
+    max_leaves=6,
 )
 
 
-@given(values, st.booleans())
+def _listed(items: list[list[str]]) -> list[str]:
+    """With commas in between."""
+    return [token for item in items for token in (",", *item)][1:]
+
+
+@settings(max_examples=50)
+@given(VALUES, st.booleans())
 def test_laying_out_and_compacting_give_the_same_value(value: object, escaped: bool) -> None:
     text = json.dumps(value, ensure_ascii=escaped)
 
@@ -21,10 +47,22 @@ def test_laying_out_and_compacting_give_the_same_value(value: object, escaped: b
     assert json.loads(compact(text)) == value
 
 
-def test_every_token_stays_as_it_was_written() -> None:
-    text = '{"a": 1.10, "b": 1e400, "c": "\\u00e9\\/", "c": 12345678901234567890123, "d": [], "e": {}}'
+@settings(max_examples=50)
+@given(TOKENS, st.lists(SPACE, min_size=1))
+def test_every_token_stays_as_it_was_written(tokens: list[str], spaces: list[str]) -> None:
+    text = "".join(token + spaces[number % len(spaces)] for number, token in enumerate(tokens))
 
-    assert compact(pretty(text)) == '{"a":1.10,"b":1e400,"c":"\\u00e9\\/","c":12345678901234567890123,"d":[],"e":{}}'
+    assert compact(pretty(text)) == compact(text) == "".join(tokens)
+
+
+@given(st.text() | st.text('{}[]:,"\\u1e- \n'))
+def test_what_is_not_json_stays_as_it_is(text: str) -> None:
+    assert is_json(text) or pretty(text) == compact(text) == text
+
+
+@pytest.mark.parametrize("text", ["", '{"a": ', "[" * 5000])
+def test_what_is_cut_off_or_too_deep_stays_as_it_is(text: str) -> None:
+    assert pretty(text) == compact(text) == text
 
 
 def test_each_member_has_its_line() -> None:
@@ -39,12 +77,6 @@ def test_each_member_has_its_line() -> None:
         '  "c": {}',
         "}",
     ]
-
-
-@pytest.mark.parametrize("text", ["", "no JSON", '{"a": ', "[" * 5000])
-def test_what_is_not_json_stays_as_it_is(text: str) -> None:
-    assert pretty(text) == text
-    assert compact(text) == text
 
 
 @pytest.mark.parametrize(
@@ -62,11 +94,24 @@ def test_setting_a_member_changes_nothing_else(text: str, path: str, changed: st
     assert with_member(text, path, '"new"') == changed
 
 
-@given(st.dictionaries(st.text(), values), st.sampled_from("abc"), values)
+@settings(max_examples=50)
+@given(st.dictionaries(st.text("abc", max_size=2), VALUES, max_size=4), st.sampled_from("abc"), VALUES)
 def test_a_member_that_was_set_is_read_back(event: dict[str, object], key: str, value: object) -> None:
     changed = with_member(json.dumps(event), key, json.dumps(value))
 
     assert json.loads(changed) == event | {key: value}
+
+
+@settings(max_examples=50)
+@given(VALUES, st.lists(st.text(min_size=1).filter(lambda key: "." not in key), min_size=1, max_size=3))
+def test_a_path_sets_its_member_or_is_refused(event: object, path: list[str]) -> None:
+    try:
+        changed = json.loads(with_member(json.dumps(event), ".".join(path), "42"))
+    except NotAnObject:
+        return
+    for key in path:
+        changed = changed[key]
+    assert changed == 42
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[1]", '"a"', '{"a": [1]}', '{"b": {}}'])
