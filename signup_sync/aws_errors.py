@@ -20,11 +20,16 @@ _ADVICE = {
     "InvalidClientTokenId": "are these the credentials of the right account?",
     "UnrecognizedClientException": "are these the credentials of the right account?",
     "QueueDoesNotExist": "are the queue's URL and AWS_REGION right?",
-    "AWS.SimpleQueueService.NonExistentQueue": "are the queue's URL and AWS_REGION right?",
+    "NonExistentQueue": "are the queue's URL and AWS_REGION right?",
     "DBInstanceNotFound": "are the instance's identifier and AWS_REGION right?",
     "InvalidGroup.NotFound": "are the security group's id and AWS_REGION right?",
     "ResourceNotFoundException": "are its id and AWS_REGION right?",
 }
+
+
+# Before SQS's codes of the query protocol, which boto3 gives also where JSON is spoken (botocore.parsers,
+# `_do_query_compatible_error_parse`): AWS.SimpleQueueService.BatchRequestTooLong.
+_QUERY_PREFIX = "AWS.SimpleQueueService."
 
 
 class AwsError(Exception):
@@ -54,6 +59,11 @@ def explain(error: Exception, *, action: str, endpoint_variable: str) -> tuple[s
     return code, str(error).partition("\n")[0] or code
 
 
+def short_code(code: str) -> str:
+    """AWS's word for an error, without what stands before it in one protocol or another."""
+    return code.rpartition("#")[2].removeprefix(_QUERY_PREFIX)
+
+
 def refuse_cut_answers(client: Any) -> None:
     """Have a boto3 client raise `IncompleteReadError`, a `BotoCoreError`, for an answer that was cut off.
 
@@ -74,7 +84,7 @@ def _check_length(response_dict: dict[str, Any], **_: object) -> None:
 
 def _explain_answer(error: ClientError, action: str) -> tuple[str, str]:
     answer = error.response.get("Error", {})
-    code = answer.get("Code", "Unknown").rpartition("#")[2]
+    code = short_code(answer.get("Code", "Unknown"))
     message = answer.get("Message", "").partition("\n")[0]
     text = f"{code}: {message}" if message else code
     if code in _ACCESS_DENIED:

@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from signup_sync.aws_errors import AwsError, explain, refuse_cut_answers
+from signup_sync.aws_errors import AwsError, explain, refuse_cut_answers, short_code
 from signup_sync.backoff import exponential
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def failures_of(answer: Any) -> list[Failure]:
     """What failed of a batch call that succeeded."""
     return [
         Failure(
-            int(entry["Id"]), entry.get("Code", "Unknown"), bool(entry.get("SenderFault")), entry.get("Message", "")
+            int(entry["Id"]), short_code(entry.get("Code", "Unknown")), bool(entry.get("SenderFault")), entry.get("Message", "")
         )
         for entry in answer.get("Failed") or []
     ]

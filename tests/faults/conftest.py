@@ -18,7 +18,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.faults)
-            item.add_marker(QUEUES)
+            if item.get_closest_marker("queues") is None:
+                item.add_marker(QUEUES)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Ways in which a database goes away that `tests/worker/pipeline/test_database_gate.py` does not have."""
+"""Ways in which a database goes away that `tests/faults/test_postgres_outages.py` does not have."""
 
 import shutil
 import subprocess

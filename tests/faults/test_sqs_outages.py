@@ -1,5 +1,6 @@
-"""Ways in which SQS fails that `tests/worker/pipeline/test_sqs_failing.py` does not have."""
+"""SQS fails over HTTP, beside what `tests/worker/pipeline/test_calls_failing.py` has in memory."""
 
+import time
 from collections import Counter
 from contextlib import closing
 
@@ -219,3 +220,74 @@ def test_half_an_answer_does_not_end_a_reconciliation_early(queues: Queues, sqs:
     assert (cut.returncode, cut.stderr.count("\n")) == (2, 1)
     assert whole.returncode == 0
     assert queues.counts() == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"status": 403, "code": "RequestThrottled"},
+        {"status": 503, "code": "ServiceUnavailable"},
+    ],
+    ids=lambda error: error["code"],
+)
+def test_every_call_fails_for_a_while(
+    queues: Queues, sqs: FaultProxy, database_url: str, start_worker: StartWorker, error: dict[str, str | int]
+) -> None:
+    worker = start_worker(endpoint_url=sqs.endpoint_url)
+    queues.send(sign_up("before"))
+    assert_settled(queues, database_url, {"before"})
+
+    calls = len(sqs.log)
+    sqs.fail(ANY, **error)  # type: ignore[arg-type]
+    queues.send(*(sign_up(f"user{n}") for n in range(20)))
+    worker.wait_for("receive_failed")
+    time.sleep(3)
+    during = len(sqs.log) - calls
+    sqs.clear()
+
+    assert_settled(queues, database_url, {"before", *(f"user{n}" for n in range(20))})
+    worker.wait_for("receive_recovered")
+    # With backoff it is a handful; a busy loop would make thousands.
+    assert during < 60
+    assert len(worker.events("receive_failed")) == 1
+    assert queues.dead_letter_count() == 0
+
+
+@pytest.mark.parametrize("action", ["DeleteMessageBatch", "SendMessageBatch", "ChangeMessageVisibilityBatch"])
+def test_a_part_of_every_batch_call_fails(
+    queues: Queues, sqs: FaultProxy, database_url: str, start_worker: StartWorker, action: str
+) -> None:
+    sqs.fail_entries(action, 0.5, times=20)
+    expected = {f"user{n}" for n in range(50)}
+    queues.send(*map(sign_up, expected), *(f"broken {n}" for n in range(20)))
+
+    start_worker(endpoint_url=sqs.endpoint_url)
+
+    assert_settled(queues, database_url, expected)
+    assert sorted(letter.body for letter in queues.dead_letters()) == sorted(f"broken {n}" for n in range(20))
+
+
+def test_calls_that_get_no_answer_are_given_up(
+    queues: Queues, sqs: FaultProxy, database_url: str, start_worker: StartWorker
+) -> None:
+    worker = start_worker(endpoint_url=sqs.endpoint_url)
+    sqs.hang(ANY)
+    queues.send(*(sign_up(f"user{n}") for n in range(5)))
+    worker.wait_for("receive_failed", timeout=40)
+    sqs.clear()
+
+    assert_settled(queues, database_url, {f"user{n}" for n in range(5)})
+
+
+def test_connections_are_cut_at_random(
+    queues: Queues, sqs: FaultProxy, database_url: str, start_worker: StartWorker
+) -> None:
+    sqs.drop_request(ANY, probability=0.1)
+    sqs.drop_response("DeleteMessageBatch", probability=0.2)
+    start_worker(endpoint_url=sqs.endpoint_url, wait=False).wait_for("started", timeout=30)
+    expected = {f"user{n}" for n in range(100)}
+
+    queues.send(*map(sign_up, expected))
+
+    assert_settled(queues, database_url, expected)
+    assert queues.dead_letter_count() == 0

@@ -1,4 +1,4 @@
-"""A database in memory: the worker's statements on two tables of dictionaries, one transaction after the other.
+"""A database in memory: the worker's statements on two tables of dictionaries, one transaction at a time.
 
 The tests in `tests/db/tables` hold for it and for Postgres alike.
 """
@@ -40,7 +40,8 @@ class MemoryConnection:
 
     def __init__(self, database: "MemoryDatabase") -> None:
         self._database = database
-        self.rollback()
+        self._begun = False
+        self._tables = _Tables()
         names: dict[str, Callable[..., list[Row]]] = {
             "find_activities": self._find_activities,
             "find_users": self._find_users,
@@ -53,20 +54,33 @@ class MemoryConnection:
     def execute(self, query: str, parameters: Mapping[str, Any]) -> _Result:
         name, run = self._statements[query]
         self._database.before(name, parameters)
+        self._begin()
         return _Result(run(**parameters))
 
     def commit(self) -> None:
-        self._database.replace(deepcopy(self._tables))
+        if self._begun:
+            self._begun = False
+            self._database.leave(self._tables)
 
     def rollback(self) -> None:
-        self._tables = self._database.snapshot()
+        if self._begun:
+            self._begun = False
+            self._database.leave(None)
+
+    def _begin(self) -> None:
+        """With the first statement: until then nobody need wait for us."""
+        if not self._begun:
+            self._tables = self._database.enter()
+            self._begun = True
 
     def users(self) -> list[dict[str, Any]]:
         """The rows, as this transaction sees them."""
+        self._begin()
         return list(self._tables.users.values())
 
     def activities(self) -> list[dict[str, Any]]:
         """The rows, as this transaction sees them."""
+        self._begin()
         return list(self._tables.activities.values())
 
     def _find_users(self, cognito_user_ids: list[str]) -> list[Row]:
@@ -105,8 +119,9 @@ class MemoryConnection:
 class MemoryDatabase:
     """As `db.pool.Database`, as far as the pipeline uses it.
 
-    `away` is raised by whoever asks for a connection, `before` is called before each statement, and may raise or wait;
-    `lost_commits` is how many commits from now on take effect though their answer is lost.
+    `away` is raised by whoever asks for a connection. `before` is called with the name and the parameters of each
+    statement, and with `begin`, `commit` and `probe`, before it takes effect; it may raise or wait. `lost_commits` is
+    how many commits from now on take effect though their answer is lost.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -143,29 +158,32 @@ class MemoryDatabase:
         """One after the other; what raises is rolled back."""
         if self.away:
             raise self.away
-        with self._changed:
-            self._changed.wait_for(lambda: not self._in_use)
-            self._in_use = True
+        self.before("begin", {})
+        connection = MemoryConnection(self)
         try:
-            connection = MemoryConnection(self)
             yield cast("Connection", connection)
             self.before("commit", {})
             connection.commit()
             self.commits += 1
         finally:
-            with self._changed:
-                self._in_use = False
-                self._changed.notify()
+            connection.rollback()
         if self.lost_commits:
             self.lost_commits -= 1
             raise psycopg.OperationalError("the connection is lost")
 
-    def snapshot(self) -> _Tables:
-        """What is committed, to be changed."""
+    def enter(self) -> _Tables:
+        """Wait until no other transaction has made statements, and return what is committed, to be changed."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._in_use)
+            self._in_use = True
         return deepcopy(self._tables)
 
-    def replace(self, tables: _Tables) -> None:
-        self._tables = tables
+    def leave(self, tables: _Tables | None) -> None:
+        """The transaction is over; these are committed."""
+        with self._changed:
+            self._tables = tables or self._tables
+            self._in_use = False
+            self._changed.notify()
 
     @property
     def users(self) -> dict[str, dict[str, Any]]:

@@ -1,191 +1,291 @@
-"""The database goes away, and nothing is lost: no message is dead because of it, nor has it used its attempts up."""
+"""The database goes away, in all its ways: nobody receives meanwhile, and it costs no message an attempt."""
 
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from typing import Any
 
 import psycopg
 import pytest
 
-from db.migrations import migrate
 from tests.support.events import sign_up
-from tests.support.postgres import Postgres
-from tests.support.sqs import Queues
-from tests.support.tables import names
-from tests.support.tcp_proxy import TcpProxy
-from tests.support.wait import wait_until
-from tests.support.worker_process import StartWorker, WorkerProcess
+from tests.support.memory_system import MemorySystem
 
-VISIBILITY_TIMEOUT = 2  # seconds
-MAX_RECEIVE_COUNT = 3
-BACK = 60.0  # seconds within which everything is written again
+DAY = 86_400  # seconds
+AWAY = psycopg.OperationalError("connection refused")
 
 
-pytestmark = pytest.mark.queues(visibility_timeout=VISIBILITY_TIMEOUT, max_receive_count=MAX_RECEIVE_COUNT)
+class ReadOnly(psycopg.OperationalError):
+    sqlstate = "25006"
 
 
-@pytest.fixture
-def database_url(own_postgres: Postgres) -> str:
-    url = own_postgres.create_database("app")
-    migrate(url)
-    return url
+def people(count: int) -> list[str]:
+    return [sign_up(f"user{n}") for n in range(count)]
 
 
-def wait_for_users(database_url: str, expected: set[str]) -> None:
-    wait_until(lambda: names(database_url) == expected, BACK, "the rows are not there")
+def receives(system: MemorySystem) -> int:
+    return system.sqs.calls.count("receive_message")
 
 
-def assert_one_outage(worker: WorkerProcess, queues: Queues) -> None:
-    worker.wait_for("resumed")
-    assert len(worker.events("paused")) == 1, worker
-    assert len(worker.events("resumed")) == 1, worker
-    assert queues.dead_letter_count() == 0
-    wait_until(lambda: not sum(queues.counts()), BACK, "the queue is not empty")
-    assert worker.running
+def test_nothing_is_received_before_the_database_has_been_reached(system: MemorySystem) -> None:
+    system.database.away = AWAY
+    system.send(*people(3))
+    system.worker()
+
+    system.clock.sleep(600)
+    assert receives(system) == 0
+    assert len(system.logged("paused")) == 1
+    system.database.away = None
+
+    system.run_until_empty()
+    assert len(system.database.users) == 3
 
 
-def test_an_outage_longer_than_all_attempts_costs_nothing(
-    own_postgres: Postgres, queues: Queues, database_url: str, start_worker: StartWorker
+def test_an_outage_of_a_day_costs_no_attempt_and_is_reported_once(system: MemorySystem) -> None:
+    system.worker()
+    system.send(sign_up("before"))
+    system.run_until_empty()
+
+    system.database.away = AWAY
+    system.send(*people(25))
+    system.clock.sleep(60)
+    received = receives(system)
+    system.clock.sleep(DAY)
+
+    assert receives(system) == received
+    assert all(message.receive_count <= 1 for message in system.events.messages)
+    assert all(message.visible_at <= system.clock.monotonic() for message in system.events.messages)
+    system.database.away = None
+    system.run_until_empty(within=60)
+    assert len(system.database.users) == 26
+    assert not system.dead_letters
+    [paused], [resumed] = system.logged("paused"), system.logged("resumed")
+    assert "connection refused" in paused["reason"]
+    assert DAY < resumed["paused_seconds"] < DAY + 120
+
+
+@pytest.mark.queues(max_receive_count=1)
+def test_what_is_on_its_last_attempt_survives_outage_after_outage(system: MemorySystem) -> None:
+    fail = [True]
+
+    def before(name: str, _: Mapping[str, Any]) -> None:
+        if name == "insert_users" and fail[0]:
+            fail[0] = False
+            raise psycopg.OperationalError("the server closed the connection")
+
+    system.database.before = before
+    system.worker()
+    for n in range(5):
+        fail[0] = True
+        system.send(sign_up(f"user{n}"))
+        system.run_until_empty()
+
+    assert len(system.database.users) == 5
+    assert not system.dead_letters
+    assert len(system.logged("paused")) == len(system.logged("resumed")) == 5
+
+
+@pytest.mark.queues(max_receive_count=1)
+def test_what_is_sent_again_has_its_attributes(system: MemorySystem) -> None:
+    system.send(sign_up("ada"))
+    [message] = system.events.messages
+    message.attributes["trace"] = {"DataType": "String", "StringValue": "mine"}
+    system.worker()
+    system.database.before = refusing(system, "insert_users", AWAY)
+
+    system.clock.run_until(lambda: message not in system.events.messages)
+
+    [again] = system.events.messages
+    assert (again.body, again.attributes, again.receive_count) == (message.body, message.attributes, 0)
+
+
+def refusing(system: MemorySystem, statement: str, error: psycopg.Error) -> Any:
+    """From that statement on the database is away."""
+
+    def before(name: str, _: Mapping[str, Any]) -> None:
+        if name == statement:
+            system.database.away = error
+            raise error
+
+    return before
+
+
+@pytest.mark.parametrize("error", [AWAY, ReadOnly("read-only"), psycopg.errors.DiskFull("full")])
+def test_what_was_in_hand_is_visible_again_at_once(system: MemorySystem, error: psycopg.Error) -> None:
+    system.database.before = refusing(system, "insert_users", error)
+    system.send(*people(10))
+    system.worker()
+
+    system.clock.run_until(lambda: system.logged("paused"))
+    system.clock.sleep(3)
+
+    assert all(message.visible_at <= system.clock.monotonic() for message in system.events.messages)
+    assert [message.receive_count for message in system.events.messages] == [1] * 10
+    system.database.away = None
+    system.database.before = lambda _name, _parameters: None
+    system.run_until_empty()
+    assert len(system.database.users) == 10
+
+
+def test_the_database_is_probed_soon_and_then_every_few_seconds(system: MemorySystem) -> None:
+    system.database.away = AWAY
+    system.worker()
+
+    system.clock.sleep(3)
+    early = system.database.probes
+    system.clock.sleep(3600)
+
+    assert early >= 3
+    assert 3600 / 5 <= system.database.probes - early <= 3600 / 2.5 + 10  # five seconds, and by chance down to half
+
+
+def test_a_database_that_answers_and_cannot_be_written_to_is_left_alone_for_longer_and_longer(
+    system: MemorySystem,
 ) -> None:
-    workers = [start_worker(), start_worker()]
-    queues.send(sign_up("before"))
-    wait_for_users(database_url, {"before"})
+    def before(name: str, _: Mapping[str, Any]) -> None:
+        if name == "insert_users":
+            raise psycopg.errors.DiskFull("full")
 
-    own_postgres.stop()
-    sent = [f"user{n}" for n in range(60)]
-    for name in sent:
-        queues.send(sign_up(name))
-        time.sleep(1.5 * VISIBILITY_TIMEOUT * MAX_RECEIVE_COUNT / len(sent))
-    for worker in workers:
-        worker.wait_for("paused")
-    counts = queues.receive_counts()
-    own_postgres.start()
+    system.database.before = before
+    system.worker()
+    system.send(sign_up("ada"))
 
-    # Once by each worker, and once by this look; a renewed message begins anew.
-    assert len(counts) == len(sent)
-    assert max(counts.values()) <= len(workers) + 1
-    wait_for_users(database_url, {"before", *sent})
-    for worker in workers:
-        assert_one_outage(worker, queues)
+    system.clock.sleep(600)
+
+    tried = len(system.logged("paused"))
+    assert 600 / 5 <= tried <= 600 / 2.5 + 10
+    system.database.before = lambda _name, _parameters: None
+    system.run_until_empty()
+    assert not system.dead_letters
 
 
-def test_a_worker_that_starts_before_the_database_waits_for_it(
-    own_postgres: Postgres, queues: Queues, database_url: str, start_worker: StartWorker
-) -> None:
-    own_postgres.stop()
-    queues.send(sign_up("early"))
-    worker = start_worker()
-    worker.wait_for("paused")
-    # Nothing is received meanwhile: it is its first receive when this looks.
-    assert list(queues.receive_counts().values()) == [1]
+def test_after_a_commit_the_next_outage_is_probed_soon_again(system: MemorySystem) -> None:
+    system.worker()
+    for n in range(3):
+        system.database.away = AWAY
+        system.send(sign_up(f"user{n}"))
+        system.clock.sleep(300)
+        system.database.away = None
+        system.run_until_empty()
+    system.database.before = failing_once()
 
-    own_postgres.start()
+    system.send(sign_up("last"))
+    began = system.clock.monotonic()
+    system.run_until_empty()
 
-    wait_for_users(database_url, {"early"})
-    assert_one_outage(worker, queues)
-
-
-@pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_a_restart_in_the_middle_of_a_batch_costs_nothing(
-    own_postgres: Postgres, queues: Queues, database_url: str, start_worker: StartWorker, mode: str
-) -> None:
-    expected = {f"user{n}" for n in range(200)}
-    worker = start_worker()
-    queues.send(*map(sign_up, sorted(expected)))
-    worker.wait_for("batch_committed")
-
-    own_postgres.restart("fast" if mode == "fast" else "immediate")
-
-    wait_for_users(database_url, expected)
-    wait_until(lambda: not sum(queues.counts()), BACK, "the queue is not empty")
-    assert queues.dead_letter_count() == 0
-    assert len(worker.events("paused")) == len(worker.events("resumed")) <= 2
+    assert system.clock.monotonic() - began < 2
 
 
-def test_a_read_only_failover_costs_nothing(
-    own_postgres: Postgres, queues: Queues, database_url: str, start_worker: StartWorker
-) -> None:
-    worker = start_worker()
-    queues.send(sign_up("before"))
-    wait_for_users(database_url, {"before"})
+def failing_once() -> Any:
+    left = [AWAY]
 
-    set_read_only(own_postgres, database_url, read_only=True)
-    queues.send(sign_up("during"))
-    worker.wait_for("paused")
-    time.sleep(1.5 * VISIBILITY_TIMEOUT * MAX_RECEIVE_COUNT)
-    set_read_only(own_postgres, database_url, read_only=False)
+    def before(name: str, _: Mapping[str, Any]) -> None:
+        if name == "insert_users" and left:
+            raise left.pop()
 
-    wait_for_users(database_url, {"before", "during"})
-    assert_one_outage(worker, queues)
+    return before
 
 
-def set_read_only(postgres: Postgres, database_url: str, *, read_only: bool) -> None:
-    """What a client sees when the primary has become a standby: connections are cut, and writes refused."""
-    postgres.execute(f"ALTER SYSTEM SET default_transaction_read_only = {'on' if read_only else 'off'}")
-    postgres.execute("SELECT pg_reload_conf()")
-    with psycopg.connect(database_url) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+def test_old_news_of_an_outage_that_is_over_does_not_begin_it_again(system: MemorySystem) -> None:
+    """Two batches are written at once: one hangs until long after the other one's outage is over, and then fails."""
+    begun: list[str] = []
+
+    def before(name: str, _: Mapping[str, Any]) -> None:
+        if name != "begin":
+            return
+        begun.append(name)
+        if len(begun) == 1:
+            system.clock.sleep(20)
+            raise psycopg.OperationalError("connection timed out")
+        if len(begun) == 2:
+            raise psycopg.OperationalError("connection refused")
+
+    system.database.before = before
+    system.worker(writers=2)
+    system.send(sign_up("slow"))
+    system.clock.run_until(lambda: begun)
+    system.send(sign_up("quick"))
+
+    system.run_until_empty()
+
+    assert {*system.database.users} == {"slow", "quick"}
+    assert len(system.logged("paused")) == len(system.logged("resumed")) == 1
+    assert not system.logged("retried_later")
+    assert system.clock.passed < 30
 
 
-def test_a_lock_held_beyond_the_statement_timeout_costs_nothing(
-    queues: Queues, database_url: str, start_worker: StartWorker
-) -> None:
-    worker = start_worker(STATEMENT_TIMEOUT_MS="600", LOCK_TIMEOUT_MS="500")
-    expected = {f"user{n}" for n in range(20)}
+def test_a_statement_that_took_too_long_is_the_databases_fault_if_the_probe_says_so(system: MemorySystem) -> None:
+    slow = [True]
 
-    with locked_users(database_url):
-        queues.send(*map(sign_up, expected))
-        worker.wait_for("paused")
-        time.sleep(1.5 * VISIBILITY_TIMEOUT * MAX_RECEIVE_COUNT)
+    def before(name: str, _: Mapping[str, Any]) -> None:
+        if slow[0] and name in ("insert_users", "probe") and system.clock.passed > 1:
+            raise psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
 
-    wait_for_users(database_url, expected)
-    assert_one_outage(worker, queues)
+    system.database.before = before
+    system.worker()
+    system.clock.sleep(2)
+    system.send(*people(5))
+    system.clock.sleep(DAY)
+    assert not system.dead_letters
+    assert len(system.logged("paused")) == 1
 
+    slow[0] = False
 
-@contextmanager
-def locked_users(database_url: str) -> Iterator[None]:
-    """As during an `ALTER TABLE users`."""
-    with psycopg.connect(database_url) as connection:
-        connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
-        yield
+    system.run_until_empty()
+    assert len(system.database.users) == 5
 
 
-def test_a_network_that_swallows_everything_costs_nothing(
-    own_postgres: Postgres, queues: Queues, database_url: str, start_worker: StartWorker
-) -> None:
-    with TcpProxy(own_postgres.port) as network:
-        worker = start_worker(
-            # A peer that keeps its connection and says nothing is noticed by the kernel, within this time.
-            database_url=f"{network.through(database_url)}?connect_timeout=2&tcp_user_timeout=2000",
-            STATEMENT_TIMEOUT_MS="1000",
-        )
-        queues.send(sign_up("before"))
-        wait_for_users(database_url, {"before"})
+def test_a_statement_that_took_too_long_for_one_message_costs_only_that_one(system: MemorySystem) -> None:
+    def before(_: str, parameters: Mapping[str, Any]) -> None:
+        if "user3" in parameters.get("cognito_user_ids", []):
+            raise psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
 
-        network.freeze()
-        queues.send(sign_up("during"))
-        threading.Timer(4.0, network.cut).start()
-        worker.wait_for("paused")
-        time.sleep(VISIBILITY_TIMEOUT * MAX_RECEIVE_COUNT)
-        network.thaw()
+    system.database.before = before
+    system.worker()
+    system.send(*people(5))
 
-        wait_for_users(database_url, {"before", "during"})
-        assert_one_outage(worker, queues)
+    system.run_until_empty()
+
+    assert {*system.database.users} == {"user0", "user1", "user2", "user4"}
+    assert system.reasons() == ["attempts_exhausted"]
+    assert not system.logged("paused")
 
 
-def test_a_database_that_was_not_migrated_is_waited_for(
-    empty_database_url: str, queues: Queues, start_worker: StartWorker
-) -> None:
-    queues.send(sign_up("early"))
-    worker = start_worker(database_url=empty_database_url)
-    paused = worker.wait_for("paused")
-    assert "users" in paused["reason"]
+def test_a_database_that_goes_again_while_its_connections_are_renewed_stays_away(system: MemorySystem) -> None:
+    """The probe has a connection, the pool has none: the gate stays shut, and the outage is one."""
+    system.worker()
+    system.database.before = failing_once()
+    resets: list[float] = []
+    reset = system.database.reset
 
-    migrate(empty_database_url)
+    def failing_reset() -> None:
+        resets.append(system.clock.monotonic())
+        if len(resets) < 5:
+            raise psycopg.OperationalError("no connection")
+        reset()
 
-    wait_for_users(empty_database_url, {"early"})
-    assert_one_outage(worker, queues)
+    system.database.reset = failing_reset  # type: ignore[method-assign]
+    system.send(sign_up("ada"))
+
+    system.run_until_empty()
+
+    assert len(resets) == 5
+    assert len(system.logged("paused")) == len(system.logged("resumed")) == 1
+
+
+def test_two_workers_in_an_outage_write_everything_once(system: MemorySystem) -> None:
+    inserted: list[str] = []
+
+    def before(name: str, parameters: Mapping[str, Any]) -> None:
+        if name == "insert_users":
+            inserted.extend(parameters["cognito_user_ids"])
+
+    system.database.away = AWAY
+    system.worker()
+    system.worker()
+    system.send(*people(50))
+    system.clock.sleep(1000)
+    system.database.before = before
+    system.database.away = None
+
+    system.run_until_empty()
+
+    assert sorted(inserted) == sorted(f"user{n}" for n in range(50))

@@ -1,4 +1,7 @@
-"""What can never work goes to the dead-letter queue with its reason, and alone."""
+"""A worker as a process of its own, on a real Postgres and on moto's SQS over HTTP: what only a process shows.
+
+What becomes of messages, in every case, is tested in `tests/worker/pipeline`, without a process.
+"""
 
 import json
 import uuid
@@ -6,13 +9,19 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.support.events import activity, sign_up
+from tests.support.fault_proxy import FaultProxy
 from tests.support.sqs import Queues
-from tests.support.tables import names
+from tests.support.tables import activities, names, users
+from tests.support.two_batches import hold_two_batches
 from tests.support.wait import wait_until
 from tests.support.worker_process import StartWorker, WorkerProcess
 
+Drain = Callable[..., WorkerProcess]
+
+STOP_LIMIT = 25  # seconds that the worker promises
 MIB = 1_048_576
 
 
@@ -46,6 +55,25 @@ BAD = {
         "invalid_event",
     ),
 }
+
+
+@pytest.mark.parametrize("client", ["lean", "boto3"])
+def test_messages_become_rows_and_dead_letters(queues: Queues, database_url: str, drain: Drain, client: str) -> None:
+    post, reply = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
+    queues.send(*(sign_up(f"user{n}") for n in range(120)), "broken", sign_up("user0", handle="other"))
+    queues.send(activity("user1", id=reply, reply_to=post), activity("user2", id=post), sign_up("eve", handle="USER3"))
+
+    worker = drain(SQS_CLIENT=client)
+
+    rows = {row[0]: row[2] for row in users(database_url)}
+    assert set(rows) == {*(f"user{n}" for n in range(120)), "eve"}
+    assert rows["user0"] == "user0"
+    assert str(rows["eve"]).startswith("USER3-")
+    assert {str(row[0]): row[3] for row in activities(database_url)} == {post: 1, reply: 0}
+    [letter] = queues.dead_letters()
+    assert (letter.body, letter.attributes["failure_reason"]) == ("broken", "invalid_event")
+    assert queues.counts() == (0, 0, 0)
+    assert len(worker.events("batch_committed")) <= 8
 
 
 def test_a_batch_with_one_bad_message_of_each_kind(
@@ -102,41 +130,46 @@ def test_a_row_that_the_database_refuses_is_found_in_its_batch(
     assert letter.attributes["failure_detail"] == "23514 CheckViolation (not_mallory)"
 
 
-def test_attributes_of_the_publisher_stay_with_the_dead_letter(
-    queues: Queues, drain: Callable[..., WorkerProcess]
+@pytest.mark.parametrize("signal", ["terminate", "interrupt"])
+def test_what_was_not_begun_is_visible_again_at_once(
+    queues: Queues, proxy: FaultProxy, database_url: str, start_worker: StartWorker, signal: str
 ) -> None:
-    queues.client.send_message(
-        QueueUrl=queues.events_url,
-        MessageBody="{broken",
-        MessageAttributes={f"own{n}": {"DataType": "String", "StringValue": str(n)} for n in range(8)},
-    )
+    expected = [f"user{n}" for n in range(11)]
+    worker = start_worker(endpoint_url=proxy.endpoint_url, WRITERS="1")
+    worker.wait_for("opened")
+    with psycopg.connect(database_url) as blocker:
+        # Who writes waits for this transaction.
+        blocker.execute("LOCK TABLE users IN SHARE MODE")
+        hold_two_batches(worker, queues, proxy, list(map(sign_up, expected)))
+        getattr(worker, signal)()
+        worker.wait_for("stopping")
+        blocker.rollback()
 
-    drain()
+        assert worker.wait(STOP_LIMIT) == 0
 
-    [letter] = queues.dead_letters()
-    own = {name: value for name, value in letter.attributes.items() if name.startswith("own")}
-    # SQS takes ten attributes, and five say what failed.
-    assert len(own) == 5
-    assert all(name == f"own{value}" for name, value in own.items())
-    assert letter.attributes["failure_reason"] == "invalid_event"
+    assert worker.wait_for("stopped")["clean"] is True
+    assert queues.counts() == (10, 0, 0)
+    assert names(database_url) == {"user0"}
 
 
-def test_no_log_line_holds_personal_data(queues: Queues, database_url: str, start_worker: StartWorker) -> None:
-    with psycopg.connect(database_url) as connection:
-        connection.execute("ALTER TABLE users ADD CONSTRAINT blocked CHECK (email <> 'secret3@example.com')")
-    queues.send(
-        sign_up("u1", email="secret1@example.com", display_name="Secret One", handle="secret-handle"),
-        sign_up("u2", email="secret2@example.com", display_name="Secret Two", handle="SECRET-handle"),
-        sign_up("u3", email="secret3@example.com", display_name="Secret Three"),
-        changed(sign_up("u4", email="secret4@example.com", display_name="Secret Four"), time="secret time"),
-        activity("u1", "secret message"),
-        activity("u9", "secret message"),
-    )
-    worker = start_worker(MAX_ATTEMPTS="1")
-    wait_until(lambda: queues.dead_letter_count() == 3, 30, "three messages are not dead")
-    wait_until(lambda: not sum(queues.counts()), 30, "the queue is not empty")
+def test_a_second_signal_ends_it_at_once(queues: Queues, database_url: str, start_worker: StartWorker) -> None:
+    worker = start_worker(STATEMENT_TIMEOUT_MS="60000", LOCK_TIMEOUT_MS="60000")
+    worker.wait_for("opened")
+    with psycopg.connect(database_url) as blocker:
+        blocker.execute("LOCK TABLE users IN SHARE MODE")
+        queues.send(sign_up("ada"))
+        wait_until(lambda: queues.counts()[1] == 1, 20, "nothing was received")
+        worker.terminate()
+        worker.wait_for("stopping")
 
-    assert names(database_url) == {"u1", "u2"}
-    assert "secret" not in str(worker).lower()
-    for letter in queues.dead_letters():
-        assert "secret" not in json.dumps(letter.attributes).lower()
+        worker.terminate()
+
+        assert worker.wait(STOP_LIMIT) == 128 + 15
+        assert worker.events("stopped") == []
+
+
+def test_once_on_an_empty_queue_takes_one_receive(proxy: FaultProxy, start_worker: StartWorker) -> None:
+    worker = start_worker("--once", endpoint_url=proxy.endpoint_url, RECEIVE_WAIT_SECONDS="20")
+
+    assert worker.wait() == 0
+    assert proxy.calls["ReceiveMessage"] == 1

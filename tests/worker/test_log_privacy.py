@@ -90,6 +90,7 @@ def test_a_worker_that_meets_everything_that_can_go_wrong(
             endpoint_url=proxy.endpoint_url, LOG_FORMAT=log_format, METRICS="emf", wait=False, **ADMIN
         )
         wait_until(lambda: queues.dead_letter_count() == 7, 60, "not all that fail are dead")
+        wait_until(lambda: str(worker).count("retried_later") >= 2, 30, "nobody has to wait")
         with psycopg.connect(database_url) as connection:
             connection.execute("ALTER TABLE users RENAME TO no_users")
         queues.send(person("late"))

@@ -1,4 +1,4 @@
-"""What takes long to write stays ours; what was lost is not counted as done twice."""
+"""As processes: what takes long to write stays ours; what was lost is not counted as done twice."""
 
 import psycopg
 import pytest

@@ -1,0 +1,165 @@
+"""SQS fails, in all its ways: the worker tries again with backoff, neither loses a message nor keeps SQS busy."""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.support.events import activity, sign_up
+from tests.support.memory_sqs import UNREACHABLE, lost, refused
+from tests.support.memory_system import MemorySystem
+
+RECEIVE, DELETE, SEND, CHANGE = (
+    "receive_message",
+    "delete_message_batch",
+    "send_message_batch",
+    "change_message_visibility_batch",
+)
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "unreachable": {"before": UNREACHABLE},
+    "throttled": {"before": refused("ThrottlingException")},
+    "failing": {"before": refused("InternalFailure")},
+    "expired credentials": {"before": refused("ExpiredTokenException")},
+    "no permission": {"before": refused("AccessDeniedException")},
+    "lost answers": {"after": lost()},
+    "slow and lost": {"delay": 10.0, "before": lost()},
+    "half of each batch": {"entries": lambda place: place % 2 == 0},
+    "all of each batch": {"entries": lambda _: True, "code": "ServiceUnavailable"},
+}
+
+
+def send_everything(system: MemorySystem) -> None:
+    """Of every outcome some: rows, dead letters, an activity that has to wait, and one whose lock passes."""
+    locked = [True]
+
+    def before(name: str, parameters: Any) -> None:
+        if name == "insert_users" and "locked" in parameters["cognito_user_ids"] and locked.pop():
+            raise psycopg.errors.LockNotAvailable("somebody has a lock")
+
+    def released(name: str, parameters: Any) -> None:
+        if locked:
+            before(name, parameters)
+
+    system.database.before = released
+    system.send(*(sign_up(f"user{n}") for n in range(30)), *(f"broken {n}" for n in range(12)))
+    system.send(activity("late"), sign_up("locked"))
+
+
+def assert_everything_is_settled(system: MemorySystem) -> None:
+    system.run_until_empty()
+    assert {*system.database.users} == {*(f"user{n}" for n in range(30)), "late", "locked"}
+    assert len(system.database.activities) == 1
+    assert {letter.body for letter in system.dead_letters} == {f"broken {n}" for n in range(12)}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("operation", [RECEIVE, DELETE, SEND, CHANGE, ""])
+def test_a_call_fails_for_a_while(system: MemorySystem, operation: str, fault: dict[str, Any]) -> None:
+    system.worker()
+    system.clock.sleep(1)
+    broken = system.sqs.fail(operation, **fault)
+    send_everything(system)
+    system.clock.sleep(20)
+    broken.times = 0
+    system.send(sign_up("late"))
+
+    assert_everything_is_settled(system)
+    assert not system.logged("crashed")
+
+
+@pytest.mark.parametrize("fault", ["unreachable", "throttled", "expired credentials"])
+def test_while_receives_fail_they_are_few_and_that_is_said_once(system: MemorySystem, fault: str) -> None:
+    system.worker(threads=16)
+    system.clock.sleep(100)
+    system.sqs.calls.clear()
+    broken = system.sqs.fail(RECEIVE, **FAULTS[fault])
+
+    system.clock.sleep(600)
+    during = system.sqs.calls.count(RECEIVE)
+    broken.times = 0
+    system.clock.sleep(60)
+
+    assert 600 / 20 <= during <= 600 / 10 + 10  # up to twenty seconds apart, by chance down to half of that
+    assert len(system.logged("receive_failed")) == len(system.logged("receive_recovered")) == 1
+
+
+def test_while_deletes_fail_they_are_few(system: MemorySystem) -> None:
+    system.send(sign_up("ada"))
+    system.sqs.fail(DELETE, **FAULTS["failing"])
+    system.worker()
+
+    system.clock.sleep(25)
+
+    assert 5 <= system.sqs.calls.count(DELETE) <= 20
+
+
+def test_an_empty_queue_costs_one_call_a_long_poll(system: MemorySystem) -> None:
+    system.worker(threads=16, receive_wait_seconds=20)
+
+    system.clock.sleep(1000)
+
+    assert 50 <= system.sqs.calls.count(RECEIVE) <= 51
+
+
+def test_messages_that_trickle_share_their_deletes(system: MemorySystem) -> None:
+    system.worker()
+    for n in range(50):
+        system.send(sign_up(f"user{n}"))
+        system.clock.sleep(0.004)
+
+    system.run_until_empty()
+
+    assert len(system.database.users) == 50
+    assert system.sqs.calls.count(DELETE) <= 50 / 4
+
+
+def test_a_dead_letter_that_cannot_be_sent_is_kept(system: MemorySystem) -> None:
+    broken = system.sqs.fail(SEND, before=refused("AccessDeniedException"), url=system.dead_letters_url)
+    system.send("broken", sign_up("ada"))
+    system.worker()
+    system.clock.sleep(20)
+    assert list(system.database.users) == ["ada"]
+    [kept] = system.events.messages
+    assert kept.body == "broken"
+    broken.times = 0
+
+    system.run_until_empty()
+
+    assert [letter.body for letter in system.dead_letters] == ["broken"]
+
+
+def test_one_that_is_to_blame_does_not_hold_up_the_others(system: MemorySystem) -> None:
+    """SQS refuses a whole call for one of its entries: they are tried alone."""
+    long = "x" * (1_048_576 - 100)
+    system.send(long)
+    system.send(*(f"broken {n}" for n in range(8)))
+    system.worker()
+
+    system.run_until_empty(within=20)
+
+    assert len(system.dead_letters) == 9
+    assert [len(letter.attributes) for letter in system.dead_letters if letter.body == long] == [0]
+
+
+def test_an_answer_that_is_lost_sends_a_dead_letter_twice_and_not_never(system: MemorySystem) -> None:
+    system.sqs.fail(SEND, times=1, after=lost())
+    system.send("broken")
+    system.worker()
+
+    system.run_until_empty()
+
+    assert [letter.body for letter in system.dead_letters] == ["broken"] * 2
+
+
+def test_a_message_is_not_deleted_before_it_is_in_the_dead_letter_queue(system: MemorySystem) -> None:
+    system.sqs.fail(SEND, times=1, delay=5.0)
+    system.send("broken")
+    system.worker()
+
+    system.clock.sleep(4)
+    assert [message.body for message in system.events.messages] == ["broken"]
+    assert not system.dead_letters
+
+    system.run_until_empty()
+    assert [letter.body for letter in system.dead_letters] == ["broken"]
