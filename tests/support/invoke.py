@@ -60,7 +60,7 @@ def invoke_on_terminal(
 
 def _run(args: tuple[str, ...], environment: Mapping[str, str], stdin: str) -> int:
     """Returns the exit status. What the command changes in the process is as it was before when it has ended."""
-    with _signal_handlers(), _log_configuration(), _environment(environment), _standard_input(stdin):
+    with _signal_handlers(), log_configuration_kept(), _environment(environment), _standard_input(stdin):
         try:
             contextvars.copy_context().run(cli.main, args, prog_name="signup-sync")
         except SystemExit as end:
@@ -115,7 +115,8 @@ def _signal_handlers() -> Iterator[None]:
 
 
 @contextmanager
-def _log_configuration() -> Iterator[None]:
+def log_configuration_kept() -> Iterator[None]:
+    """Whatever is configured meanwhile is gone at the end."""
     before = structlog.get_config() if structlog.is_configured() else None
     pool = logging.getLogger("psycopg.pool")
     level = pool.level

@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from signup_sync.events import json_schema
+from tests.support import command
+from tests.support.invoke import invoke
 from tests.support.ports import free_port
 from tests.support.sqs import aws_environment
 from worker.cli.app import cli
@@ -24,9 +25,9 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
     """The path of every command that does something; groups only lead to others."""
     with click.Context(group) as context:
         for name in group.list_commands(context):
-            command = group.get_command(context, name)
-            if isinstance(command, click.Group):
-                yield from commands(command, *path, name)
+            found = group.get_command(context, name)
+            if isinstance(found, click.Group):
+                yield from commands(found, *path, name)
             else:
                 yield (*path, name)
 
@@ -51,23 +52,17 @@ def test_the_help_of_every_group_names_its_commands(path: tuple[str, ...]) -> No
     assert {other[len(path)] for other in commands(cli) if other[: len(path)] == path} <= set(result.output.split())
 
 
-def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`signup-sync` as a person runs it, with nothing in the environment but what is given."""
-    command = [sys.executable, "-c", "from worker.__main__ import main; main()", *args]
-    variables = {"PATH": os.environ.get("PATH", os.defpath), **environment}
-    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
-
-
-def mistake(*args: str, **environment: str) -> str:
+def mistake(done: subprocess.CompletedProcess[str]) -> str:
     """The one line that says what is wrong."""
-    done = run(*args, **environment)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     return line
 
 
 def test_a_missing_setting_is_one_line() -> None:
-    assert mistake("db", "migrate") == "signup-sync: DATABASE_URL is not set"
+    done = command.run("db", "migrate", environment=command.command_environment({}))
+
+    assert mistake(done) == "signup-sync: DATABASE_URL is not set"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +83,8 @@ def test_settings_that_are_wrong_are_one_line(args: list[str], database_url: str
 def test_a_database_that_is_away_is_one_line() -> None:
     port = free_port()
 
-    line = mistake("db", "status", DATABASE_URL=f"postgresql://postgres@127.0.0.1:{port}/app")
+    url = f"postgresql://postgres@127.0.0.1:{port}/app"
+    line = mistake(invoke("db", "status", environment={"DATABASE_URL": url}))
 
     assert line.startswith("signup-sync: database: ")
     assert "Connection refused" in line
@@ -98,7 +94,7 @@ def test_a_queue_that_is_away_is_one_line() -> None:
     endpoint_url = f"http://127.0.0.1:{free_port()}"
     settings = {"DATABASE_URL": "dbname=app", "QUEUE_URL": QUEUE_URL, "DLQ_URL": f"{QUEUE_URL}-dlq"}
 
-    line = mistake("worker", **settings, **aws_environment(endpoint_url))
+    line = mistake(command.run("worker", environment={**settings, **aws_environment(endpoint_url)}))
 
     assert line.startswith("signup-sync: get_queue_attributes: ")
     assert line.endswith("is the endpoint right (AWS_REGION, AWS_ENDPOINT_URL_SQS)?")
@@ -122,7 +118,7 @@ def test_what_the_command_line_does_not_know_is_named_with_status_2(args: list[s
 
 
 def test_the_schema_is_printed_for_others_to_read() -> None:
-    done = run("schema")
+    done = invoke("schema", environment={})
 
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == json_schema()
@@ -130,11 +126,11 @@ def test_the_schema_is_printed_for_others_to_read() -> None:
 
 
 def test_the_module_is_the_command_worker() -> None:
-    command = [sys.executable, "-m", "worker", "--help"]
+    module = [sys.executable, "-m", "worker", "--help"]
 
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(module, cwd=ROOT, env={"COLUMNS": "80"}, capture_output=True, text=True, check=True)
 
-    assert done.stdout == run("worker", "--help").stdout
+    assert done.stdout == invoke("worker", "--help", environment={"COLUMNS": "80"}).stdout
     assert done.stdout.startswith("Usage: signup-sync worker ")
 
 
@@ -151,12 +147,12 @@ def test_completion_is_a_script_of_the_shell(shell: str) -> None:
 
 
 def test_the_database_is_migrated_and_says_so(empty_database_url: str) -> None:
-    def db(command: str) -> Result:
-        return CliRunner().invoke(cli, ["db", command], env={"DATABASE_URL": empty_database_url})
+    def db(name: str) -> Result:
+        return CliRunner().invoke(cli, ["db", name], env={"DATABASE_URL": empty_database_url})
 
     assert db("status").exit_code == 1
 
-    migrated, again, status = (db(command) for command in ("migrate", "migrate", "status"))
+    migrated, again, status = (db(name) for name in ("migrate", "migrate", "status"))
 
     assert migrated.output.startswith("applied 0001 users and activities\n")
     assert again.output == "up to date\n"
@@ -165,11 +161,11 @@ def test_the_database_is_migrated_and_says_so(empty_database_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "command", "extra"), [("click", "worker", "worker"), ("uvicorn", "console", "console")]
+    ("missing", "name", "extra"), [("click", "worker", "worker"), ("uvicorn", "console", "console")]
 )
-def test_a_part_that_is_not_installed_is_named(missing: str, command: str, extra: str) -> None:
+def test_a_part_that_is_not_installed_is_named(missing: str, name: str, extra: str) -> None:
     script = (
-        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['signup-sync', {command!r}]; "
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['signup-sync', {name!r}]; "
         "from worker.__main__ import main; main()"
     )
     environment = {

@@ -1,51 +1,51 @@
+import io
 import json
 import os
-import pty
-import subprocess
-import sys
-from contextlib import suppress
-from pathlib import Path
+from contextlib import redirect_stdout
+from typing import Literal, TextIO
 
 import pytest
+import structlog
 
-ROOT = Path(__file__).parents[3]
-
-SCRIPT = """
-import sys, structlog
+from tests.support.command import read_to_end
+from tests.support.invoke import log_configuration_kept
 from worker.cli.logs import configure
-configure(sys.argv[1], sys.argv[2])
-log = structlog.get_logger()
-log.debug("detail")
-log.info("committed", messages=3)
-try:
-    1 / 0
-except ZeroDivisionError:
-    log.error("failed", exc_info=True)
-"""
 
 COLOUR = "\x1b["
 
-
-def command(level: str, log_format: str) -> list[str]:
-    return [sys.executable, "-c", SCRIPT, level, log_format]
+Format = Literal["auto", "json", "console"]
 
 
-def piped(level: str = "info", log_format: str = "auto") -> str:
-    return subprocess.run(command(level, log_format), cwd=ROOT, capture_output=True, text=True, check=True).stdout
+def log_something(output: TextIO, level: str, log_format: Format) -> None:
+    """What a process does whose standard output this is."""
+    with redirect_stdout(output), log_configuration_kept():
+        configure(level, log_format)
+        log = structlog.get_logger()
+        log.debug("detail")
+        log.info("committed", messages=3)
+        try:
+            _ = 1 / 0
+        except ZeroDivisionError:
+            log.exception("failed")
 
 
-def on_a_terminal(log_format: str = "auto", **environment: str) -> str:
-    ours, theirs = pty.openpty()
-    variables = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | environment
-    with subprocess.Popen(command("info", log_format), cwd=ROOT, stdout=theirs, env=variables) as process:
-        os.close(theirs)
-        output = b""
-        with suppress(OSError):  # what Linux says when the other end is closed
-            while chunk := os.read(ours, 4096):
-                output += chunk
-    os.close(ours)
-    assert process.returncode == 0
-    return output.decode()
+def piped(level: str = "info", log_format: Format = "auto") -> str:
+    output = io.StringIO()
+    log_something(output, level, log_format)
+    return output.getvalue()
+
+
+def on_a_terminal(log_format: Format = "auto") -> str:
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0):
+        with os.fdopen(theirs, "w") as terminal:
+            log_something(terminal, "info", log_format)
+        return read_to_end(ours)
+
+
+@pytest.fixture(autouse=True)
+def _colours_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
 
 
 def test_a_program_reads_one_json_object_a_line() -> None:
@@ -70,8 +70,10 @@ def test_a_person_at_a_terminal_reads_colours() -> None:
     assert "{" not in output.splitlines()[0]
 
 
-def test_a_person_who_wants_no_colours_gets_none() -> None:
-    output = on_a_terminal(NO_COLOR="1")
+def test_a_person_who_wants_no_colours_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    output = on_a_terminal()
 
     assert COLOUR not in output
     assert "committed" in output
