@@ -7,7 +7,7 @@ from worker.aws.sqs import Received
 class Delivery:
     """One message, while we hold it; it belongs to the thread that carries it, and then to the lane that settles it.
 
-    `received_at` is in seconds of `time.monotonic`. A message that SQS gives us again while we still hold it stays one
+    `received_at` is in seconds of the clock. A message that SQS gives us again while we still hold it stays one
     delivery, with the newer receipt handle: an older one may no longer delete it.
     """
 
