@@ -14,6 +14,8 @@ from demo.screen import Screen
 from demo.story import Story
 from demo.system import CommandFailed, System
 
+INTERRUPTED = "Interrupted. Everything is stopped and removed."
+
 
 class DemoFailed(Exception):
     """Something did not start, or did not happen; the text says what."""
@@ -29,11 +31,11 @@ def run(*, keep: bool) -> None:
     try:
         _show(screen, keep=keep)
     except Interrupted:
-        screen.tell("Interrupted. Everything is stopped and removed.")
+        screen.tell(INTERRUPTED)
         raise
     except (AssertionError, RuntimeError, OSError, subprocess.SubprocessError, CommandFailed, psycopg.Error) as error:
-        if interruption := interrupts.interruption():
-            screen.tell("Interrupted. Everything is stopped and removed.")
+        if interruption := interrupts.interruption():  # Ctrl-C ends initdb too, and that is what failed
+            screen.tell(INTERRUPTED)
             raise interruption from None
         log.setTarget(logging.StreamHandler())
         log.flush()

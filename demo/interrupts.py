@@ -10,23 +10,29 @@ class Interrupted(SystemExit):
     """Somebody wants the demo to end. The exit status is a shell's for that signal, 130 for Ctrl-C."""
 
 
-_interruption: Interrupted | None = None
-
-
-def interruption() -> Interrupted | None:
-    """What the first signal has raised. It may arise inside of a lock's own code (`threading.Condition`), which then
-    fails in its own words: whatever is raised after it is its consequence."""
-    return _interruption
+_noted: list[int] = []
 
 
 def install() -> None:
-    """The first signal from now on raises `Interrupted` in the main thread, and those after it do nothing.
+    """The first signal from now on is noted, for `check`; those after it do nothing.
 
-    What was ignored when we were started (by nohup, for example) stays so, but for Ctrl-C.
+    A handler that raises would do so anywhere: inside of a lock's own code, which then stays locked, or where
+    exceptions are ignored. What was ignored when we were started (by nohup, for example) stays so, but for Ctrl-C.
     """
     for number in _SIGNALS:
         if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+            signal.signal(number, _note)
+
+
+def check() -> None:
+    """Raise `Interrupted` if there was a signal, once. Whatever takes long calls it now and then."""
+    if interrupted := interruption():
+        raise interrupted
+
+
+def interruption() -> Interrupted | None:
+    """What `check` would raise, for whoever comes before it: it raises that no more."""
+    return Interrupted(128 + _noted.pop()) if _noted else None
 
 
 def ignore() -> None:
@@ -36,11 +42,9 @@ def ignore() -> None:
         signal.signal(number, _do_nothing)
 
 
-def _interrupt(number: int, _: FrameType | None) -> None:
-    global _interruption  # noqa: PLW0603 (a signal handler has no other place)
+def _note(number: int, _: FrameType | None) -> None:
     ignore()
-    _interruption = Interrupted(128 + number)
-    raise _interruption
+    _noted.append(number)
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:

@@ -8,6 +8,7 @@ import time
 import uuid
 from pathlib import Path
 
+from demo import interrupts
 from demo.people import Cast
 from demo.screen import Screen
 from demo.system import System
@@ -70,5 +71,6 @@ def _follow(system: System, screen: Screen) -> None:
         for line in log[shown:]:
             screen.plain(json.dumps(line))
         shown = len(log)
+        interrupts.check()
         time.sleep(LOOKS)
     raise AssertionError(f"the worker has ended\n{system.worker}")

@@ -37,8 +37,10 @@ class Screen:
         self._print(Text(f"\n{self._steps}. {text}", style="bold cyan"))
 
     def tell(self, text: str, *, style: str = "") -> None:
-        """Something that has happened just now."""
-        self._print(Text.assemble((f"{self.seconds:6.1f} s  ", "dim"), (text, style)))
+        """Something that has happened just now; further lines stand below the first."""
+        time_of_it = f"{self.seconds:6.1f} s  "
+        lines = text.replace("\n", "\n" + " " * len(time_of_it))
+        self._print(Text.assemble((time_of_it, "dim"), (lines, style)))
 
     def plain(self, text: str = "", *, style: str = "") -> None:
         self._print(Text(text, style=style))

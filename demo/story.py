@@ -47,7 +47,7 @@ class Story:
         version = self._system.query("SHOW server_version")[0][0]
         postgres, sqs = self._system.postgres.port, self._system.queues.endpoint_url.rpartition(":")[2]
         self._screen.tell(f"Postgres {version} listens on port {postgres}, moto's SQS on port {sqs}.")
-        self._screen.tell(f"signup-sync db migrate: {self._system.run('db', 'migrate').strip()}.")
+        self._screen.tell(f"signup-sync db migrate:\n{self._system.run('db', 'migrate').strip()}")
 
     def _sign_up(self) -> None:
         self._screen.step("People sign up. No worker is running, and they do not notice.")
@@ -107,7 +107,7 @@ class Story:
         self._screen.tell("Alan replies to Ada.")
         self._system.wait(lambda: self._waiting() == 2, "2 messages in the queue")
         self._screen.tell("2 messages wait in the queue; the worker asks for none of them.")
-        self._system.start_postgres()
+        self._system.postgres.start()
         self._screen.tell(f"Postgres is back, after {self._screen.seconds - stopped_at:.1f} s.")
         self._logged("resumed")
         self._screen.tell("The worker has noticed, and resumed.")

@@ -1,10 +1,9 @@
 """The system that the demo shows: Postgres, SQS, the Lambda and the worker, each in a process of its own."""
 
 import json
-import subprocess
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -34,11 +33,7 @@ class CommandFailed(Exception):
 
 
 class System:
-    """As a context manager it starts the servers; its end stops all that was started, and removes all that was made.
-
-    Whatever makes a process does so in another thread: a signal's exception arises in the main thread, and so never
-    between the start of a process and our knowing of it.
-    """
+    """As a context manager it starts the servers; its end stops all that was started, and removes all that was made."""
 
     postgres: Postgres
     queues: Queues
@@ -47,7 +42,6 @@ class System:
     _lambda: Container
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(2, "parts")
         self._parts = ExitStack()
         self._worker: WorkerProcess | None = None
 
@@ -67,31 +61,27 @@ class System:
     def close(self) -> None:
         """Stop and remove everything, undisturbed by further signals."""
         interrupts.ignore()
-        self._threads.shutdown(cancel_futures=True)
         self._parts.close()
 
     def run(self, *args: str) -> str:
         """What `signup-sync` with these arguments prints. Raises `CommandFailed`."""
-        ended = self._threads.submit(self._run, args).result()
+        interrupts.check()
+        ended = command.run(*args, environment=self.environment)
         if ended.returncode:
             raise CommandFailed(f"signup-sync {' '.join(args)}: {ended.stderr.strip()}")
         return ended.stdout
 
     def start_worker(self) -> None:
-        self._worker = self._enter(lambda: WorkerProcess(environment=self.environment)).result()
+        self._worker = self._parts.enter_context(WorkerProcess(environment=self.environment))
 
     @property
     def worker(self) -> WorkerProcess:
         assert self._worker is not None, "the worker was not started"
         return self._worker
 
-    def start_postgres(self) -> None:
-        """Again, after `postgres.stop`."""
-        self._threads.submit(self.postgres.start).result()
-
     def directory(self) -> Path:
         """A new directory, which goes with the system."""
-        return Path(self._enter(lambda: TemporaryDirectory(prefix="signup-sync-demo-")).result())
+        return Path(self._parts.enter_context(TemporaryDirectory(prefix="signup-sync-demo-")))
 
     def invoke(self, event: dict[str, Any]) -> float:
         """Invoke the Lambda as Cognito does, and return how many seconds it took."""
@@ -116,6 +106,7 @@ class System:
         """What `condition` returns, once that is true; `AssertionError` if it takes too long, or the worker ends."""
 
         def checked() -> T:
+            interrupts.check()
             assert self._worker is None or self._worker.running, "the worker has ended"
             return condition()
 
@@ -125,18 +116,16 @@ class System:
             raise AssertionError(f"there was no sign of {what}: {error}\n{self._worker or ''}") from None
 
     def _start(self) -> None:
-        postgres, sqs = self._enter(Postgres), self._enter(SqsServer)
+        interrupts.check()
+        with ThreadPoolExecutor() as threads:  # the two that take their time
+            postgres = threads.submit(self._parts.enter_context, Postgres())
+            sqs = threads.submit(self._parts.enter_context, SqsServer())
+        self.postgres = postgres.result()
         endpoint_url = sqs.result().endpoint_url
+        interrupts.check()
         self.queues = create_queues(endpoint_url, max_receive_count=MAX_RECEIVE_COUNT)
         self._parts.enter_context(closing(self.queues))
         variables = {**aws_environment(endpoint_url), "QUEUE_URL": self.queues.events_url}
-        self._lambda = self._enter(lambda: Container(variables)).result()
-        self.postgres = postgres.result()
+        self._lambda = self._parts.enter_context(Container(variables))
         url = self.postgres.create_database(DATABASE)
         self.environment = worker_environment(url, self.queues, settings=WORKER_SETTINGS)
-
-    def _enter(self, make: Callable[[], AbstractContextManager[T]]) -> Future[T]:
-        return self._threads.submit(lambda: self._parts.enter_context(make()))
-
-    def _run(self, args: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-        return command.run(*args, environment=self.environment)

@@ -86,7 +86,7 @@ class Postgres:
 
         Without one it is in memory if that has the room and TMPDIR does not want it elsewhere.
         """
-        self._directory = directory or Path(tempfile.mkdtemp(prefix="postgres-", dir=_parent()))
+        self._directory = directory or Path(tempfile.mkdtemp(prefix="postgres-", dir=memory()))
         self._data = self._directory / "data"
         self._log = self._directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -219,8 +219,8 @@ class Postgres:
         return True
 
 
-def _parent() -> Path | None:
-    """The directory for a server's own; None is where temporary files go."""
+def memory() -> Path | None:
+    """A directory whose files are in memory; None is where temporary files go by themselves."""
     if os.environ.get("TMPDIR") or not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _ROOM:
         return None
     return _MEMORY
