@@ -1,4 +1,4 @@
-"""Asking a worker's admin server."""
+"""Asking an admin server: a worker's, or one at an address (host:port)."""
 
 import json
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ def address(worker: WorkerProcess) -> str:
     return str(worker.wait_for("started")["admin_address"])
 
 
-def get(worker: WorkerProcess, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-    connection = HTTPConnection(address(worker), timeout=TIMEOUT)
+def get(server: WorkerProcess | str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    connection = HTTPConnection(server if isinstance(server, str) else address(server), timeout=TIMEOUT)
     try:
         connection.request("GET", path, headers=dict(headers or {}))
         response = connection.getresponse()
@@ -37,15 +37,15 @@ def get(worker: WorkerProcess, path: str, headers: Mapping[str, str] | None = No
         connection.close()
 
 
-def status(worker: WorkerProcess) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(get(worker, "/status").text)
+def status(server: WorkerProcess | str) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(get(server, "/status").text)
     return answer
 
 
-def samples(worker: WorkerProcess) -> dict[str, float]:
+def samples(server: WorkerProcess | str) -> dict[str, float]:
     """All metrics, by their names with labels as in `name{label="value"}`."""
     found = {}
-    for family in text_string_to_metric_families(get(worker, "/metrics").text):
+    for family in text_string_to_metric_families(get(server, "/metrics").text):
         for sample in family.samples:
             labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
             found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value

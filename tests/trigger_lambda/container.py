@@ -13,12 +13,15 @@ _ROOT = Path(__file__).parents[2]
 
 # The last line of an invocation says how it ended; the lines before it are the handler's log.
 _SCRIPT = """
-import json, sys, time
+import json, os, sys, time
 from trigger_lambda.handler import handler
 for line in sys.stdin:
+    event, trace = json.loads(line)
+    os.environ.pop("_X_AMZN_TRACE_ID", None)
+    os.environ.update({} if trace is None else {"_X_AMZN_TRACE_ID": trace})
     started = time.monotonic()
     try:
-        end = {"returned": handler(json.loads(line), None)}
+        end = {"returned": handler(event, None)}
     except Exception as error:
         end = {"raised": type(error).__name__}
     print(json.dumps({**end, "seconds": time.monotonic() - started}), flush=True)
@@ -60,11 +63,11 @@ class Container:
         self._process.kill()
         self._process.communicate()
 
-    def invoke(self, event: Event) -> Invocation:
-        """Wait for the handler to end."""
+    def invoke(self, event: Event, *, trace: str | None = None) -> Invocation:
+        """Wait for the handler to end; `trace` is what Lambda says of the trace of this invocation."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(event) + "\n")
+        self._process.stdin.write(json.dumps([event, trace]) + "\n")
         self._process.stdin.flush()
         log: list[str] = []
         for line in self._process.stdout:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.captured_logs import captured_logs
 from tests.support.sqs import Queues
 from tests.support.worker_process import worker_environment
 from tests.worker.console.operator import Operator
-from tests.worker.console.running_console import ConsoleProcess, ConsoleThread, StartConsole, captured_logs
+from tests.worker.console.running_console import ConsoleProcess, ConsoleThread, StartConsole
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

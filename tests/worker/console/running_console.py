@@ -4,18 +4,17 @@ import asyncio
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from threading import Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from unittest.mock import patch
 from urllib.parse import parse_qs, quote, urlsplit
 
-import structlog
-from structlog.testing import capture_logs
 from uvicorn import Server
 
+from tests.support.captured_logs import LogLine
 from tests.support.wait import wait_until
 from tests.support.worker_process import WorkerProcess
 from worker.cli.commands.console import opened
@@ -27,8 +26,6 @@ START_TIMEOUT = 30.0  # seconds
 LOG_TIMEOUT = 20.0  # seconds
 
 DEFAULTS = {"CONSOLE_ADDRESS": "127.0.0.1:0", "CONSOLE_REFRESH_SECONDS": "1", "WORKER_URLS": "http://127.0.0.1:1"}
-
-LogLine = MutableMapping[str, Any]
 
 _link = re.compile(r"the console is at (http://\S+)").search
 
@@ -93,14 +90,6 @@ StartConsole = Callable[..., ConsoleThread]
 def _stop(http: Server, thread: Thread) -> None:
     http.should_exit = True
     thread.join()
-
-
-@contextmanager
-def captured_logs() -> Iterator[list[LogLine]]:
-    """All that this process logs, whatever was configured before."""
-    structlog.reset_defaults()
-    with capture_logs() as log:
-        yield log
 
 
 class ConsoleProcess(WorkerProcess):

@@ -2,119 +2,149 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from datetime import datetime
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
 
 import pytest
 
-from tests.support.admin import ADMIN, address, get, status
-from tests.support.events import activity, sign_up
-from tests.support.sqs import Queues
+from tests.support.admin import ADMIN, get, status
+from tests.support.captured_logs import captured_logs
 from tests.support.wait import wait_until
-from tests.support.worker_process import StartWorker, WorkerProcess
+from tests.support.worker_process import StartWorker
+from tests.worker.telemetry.running_telemetry import (
+    RunningTelemetry,
+    commit,
+    delivery,
+    message,
+    running_telemetry,
+    worker_settings,
+)
 from worker.settings import AdminSettings, InvalidSettings
 from worker.telemetry.admin_server import REQUESTS_AT_ONCE
 
 
+@pytest.fixture
+def telemetry() -> Iterator[RunningTelemetry]:
+    with running_telemetry() as running:
+        yield running
+
+
 @contextmanager
-def taken(port: int = 0) -> Iterator[int]:
-    """A port that somebody listens on: we, unless somebody else has it."""
-    with socket.socket() as listener:
-        try:
-            listener.bind(("127.0.0.1", port))
-            listener.listen()
-        except OSError:
-            assert port
-        yield port or listener.getsockname()[1]
+def taken() -> Iterator[str]:
+    """An address at which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_a_worker_at_rest_is_alive_and_ready(start_worker: StartWorker) -> None:
-    worker = start_worker(**ADMIN)
+def test_it_is_ready_while_the_gate_is_open_and_alive_all_the_time(telemetry: RunningTelemetry) -> None:
+    at = telemetry.address
+    plain = "text/plain; charset=utf-8"
+    telemetry.gate_is_open = False
+    assert get(at, "/readyz") == (503, plain, "waiting for the database: not yet\n")
 
-    assert get(worker, "/livez") == (200, "text/plain; charset=utf-8", "alive\n")
-    wait_until(lambda: get(worker, "/readyz").status == 200, 10, "it is not ready")
+    telemetry.gate_is_open = True
+    assert get(at, "/readyz") == (200, plain, "ready\n")
+
+    telemetry.gate_is_open = False
+    telemetry.happens.paused("connection refused")
+    assert get(at, "/readyz") == (503, plain, "waiting for the database: connection refused\n")
+    assert get(at, "/livez") == (200, plain, "alive\n")
 
 
-def test_a_page_that_does_not_exist_names_those_that_do(start_worker: StartWorker) -> None:
-    worker = start_worker(**ADMIN)
+def test_a_page_that_does_not_exist_names_those_that_do(telemetry: RunningTelemetry) -> None:
+    answer = get(telemetry.address, "/")
 
-    assert get(worker, "/") == (404, "text/plain; charset=utf-8", "there are: /livez /metrics /readyz /status\n")
+    assert answer == (404, "text/plain; charset=utf-8", "there are: /livez /metrics /readyz /status\n")
 
 
-def test_the_status_counts_the_last_hour_minute_by_minute(queues: Queues, start_worker: StartWorker) -> None:
-    worker = start_worker(**ADMIN)
-    queues.send(sign_up("ada"), sign_up("bob"), "{broken", activity("nobody"))
-    wait_until(lambda: status(worker)["committed_total"] == 2, 20, "two are not committed")
-    wait_until(lambda: status(worker)["retried_total"], 20, "none is put off")
+def test_the_status_counts_the_last_hour_minute_by_minute(telemetry: RunningTelemetry) -> None:
+    ada, bob = delivery("ada"), delivery("bob")
+    telemetry.happens.received([message("ada"), message("bob"), message("eve"), message("nobody")])
+    telemetry.happens.committed(commit(ada, bob, new={"ada", "bob"}))
+    telemetry.happens.dead_lettered(delivery("eve"), "invalid_event")
+    telemetry.happens.retried(delivery("nobody"), "unknown_author")
+    telemetry.in_flight = 1
 
-    now = status(worker)
+    now = status(telemetry.address)
 
-    assert now["version"] == "0.1.0"
-    assert datetime.fromisoformat(now["started_at"]) <= datetime.fromisoformat(worker.log[-1]["timestamp"])
-    assert (now["paused_since"], now["pause_reason"], now["dead_lettered_total"]) == (None, None, 1)
-    assert now["received_total"] >= 4
-    assert 0 <= now["in_flight"] <= 4
-    minutes = now["per_minute"]
-    assert sum(minute["received"] for minute in minutes) == now["received_total"]
+    minutes = now.pop("per_minute")
+    lag = now.pop("lag_seconds")
+    assert datetime.fromisoformat(now.pop("started_at")) <= datetime.now(UTC)
+    assert now == {
+        "version": version("signup-sync"),
+        "paused_since": None,
+        "pause_reason": None,
+        "in_flight": 1,
+        "received_total": 4,
+        "committed_total": 2,
+        "retried_total": 1,
+        "dead_lettered_total": 1,
+    }
+    assert sum(minute["received"] for minute in minutes) == 4
     assert sum(minute["committed"] for minute in minutes) == 2
     assert [minute["minute"] for minute in minutes] == sorted(minute["minute"] for minute in minutes)
-    lag = now["lag_seconds"]
     assert 0 < lag["p50"] <= lag["p95"] <= lag["p99"]
 
 
-def test_nothing_has_a_lag_before_the_first_commit(start_worker: StartWorker) -> None:
-    assert status(start_worker(**ADMIN))["lag_seconds"] == {"p50": None, "p95": None, "p99": None}
+def test_the_status_says_since_when_and_why_it_waits_and_when_it_does_no_more(telemetry: RunningTelemetry) -> None:
+    telemetry.happens.paused("connection refused")
+    paused = status(telemetry.address)
+    telemetry.happens.resumed()
+    resumed = status(telemetry.address)
+
+    assert datetime.fromisoformat(paused["paused_since"]) >= datetime.fromisoformat(paused["started_at"])
+    assert paused["pause_reason"] == "connection refused"
+    assert (resumed["paused_since"], resumed["pause_reason"]) == (None, None)
 
 
-def test_a_worker_without_metrics_has_the_other_pages(start_worker: StartWorker) -> None:
-    worker = start_worker(METRICS="off", **ADMIN)
+def test_nothing_has_a_lag_before_the_first_commit(telemetry: RunningTelemetry) -> None:
+    assert status(telemetry.address)["lag_seconds"] == {"p50": None, "p95": None, "p99": None}
 
-    assert get(worker, "/metrics").status == 404
-    assert get(worker, "/livez").status == 200
-    assert status(worker)["received_total"] == 0
+
+def test_a_worker_without_metrics_has_the_other_pages() -> None:
+    with running_telemetry(worker_settings(METRICS="off", **ADMIN)) as telemetry:
+        assert get(telemetry.address, "/metrics").status == 404
+        assert get(telemetry.address, "/livez").status == 200
+        assert status(telemetry.address)["received_total"] == 0
 
 
 def test_an_address_that_was_asked_for_and_is_taken_stops_the_start(start_worker: StartWorker) -> None:
-    with taken() as port:
-        worker = start_worker(ADMIN_ADDRESS=f"127.0.0.1:{port}", wait=False)
+    with taken() as address:
+        worker = start_worker(ADMIN_ADDRESS=address, wait=False)
 
         assert worker.wait() == 2
 
     [line] = worker.stderr.splitlines()
-    assert f"ADMIN_ADDRESS 127.0.0.1:{port} cannot be used (Address already in use)" in line
+    assert f"ADMIN_ADDRESS {address} cannot be used (Address already in use)" in line
     assert line.endswith("choose another, or off")
 
 
-def test_a_second_worker_on_a_machine_works_without_the_default_address(
-    queues: Queues, start_worker: StartWorker
-) -> None:
-    with taken(9090):
-        worker = start_worker(ADMIN_ADDRESS="")
-        queues.send(sign_up("ada"))
-        worker.wait_for("batch_committed")
+def test_a_second_worker_on_a_machine_works_without_the_default_address() -> None:
+    with taken() as address, captured_logs() as log:
+        settings = worker_settings().model_copy(update={"admin_address": address})
+        settings.model_fields_set.discard("admin_address")  # as if it were the default, which others may have taken
+        with running_telemetry(settings) as telemetry:
+            assert not telemetry.listens
 
-    assert "ADMIN_ADDRESS 127.0.0.1:9090" in worker.wait_for("admin_off")["reason"]
-    assert worker.wait_for("started")["admin_address"] is None
+    assert [(line["event"], address in line["reason"]) for line in log] == [("admin_off", True)]
 
 
-def test_clients_that_say_nothing_are_hung_up_on(start_worker: StartWorker) -> None:
-    worker = start_worker(**ADMIN)
-    host, _, port = address(worker).partition(":")
-    silent = [socket.create_connection((host, int(port))) for _ in range(REQUESTS_AT_ONCE + 4)]
-    try:
-        wait_until(lambda: answers(worker), 20, "nobody else gets an answer")
+def test_clients_that_say_nothing_are_hung_up_on(telemetry: RunningTelemetry) -> None:
+    host, _, port = telemetry.address.partition(":")
+    with ExitStack() as stack:
+        silent = [
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            for _ in range(REQUESTS_AT_ONCE + 4)
+        ]
+        wait_until(lambda: answers(telemetry.address), 60, "nobody else gets an answer")
         for connection in silent:
-            connection.settimeout(10)
-            with closing(connection):
-                assert connection.recv(1) == b""
-    finally:
-        for connection in silent:
-            connection.close()
+            assert connection.recv(1) == b""
 
 
-def answers(worker: WorkerProcess) -> bool:
+def answers(address: str) -> bool:
     try:
-        return get(worker, "/livez").status == 200
+        return get(address, "/livez").status == 200
     except OSError:  # hung up on, as all places are taken
         return False
 

@@ -3,26 +3,22 @@
 import json
 import random
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jsonschema
 import pytest
 
-from db.migrations import migrate
-from db.tables.activities import ActivitiesInserted
-from db.tables.users import UsersInserted
-from signup_sync.events import UserSignedUp
-from tests.support.admin import ADMIN, get, samples
+from tests.support.admin import get, samples
+from tests.support.captured_logs import captured_logs
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
-from tests.support.postgres import Postgres
-from tests.support.sqs import Queues
+from tests.support.sqs import Queues, sqs_client
 from tests.support.wait import wait_until
-from tests.support.worker_process import StartWorker, WorkerProcess
-from worker.aws.sqs import Received
-from worker.delivery import Delivery
-from worker.telemetry.instrumentation import Committed
+from tests.support.worker_process import StartWorker
+from tests.worker.telemetry.running_telemetry import commit, delivery, message, running_telemetry, worker_settings
+from worker.aws.sqs import Queue
 from worker.telemetry.measurements import Histogram, Measurements
 
 # Amazon CloudWatch User Guide, "Specification: Embedded metric format", "Embedded metric format document schema".
@@ -72,141 +68,60 @@ EMF_SCHEMA = {
     },
 }
 
-SIGN_UP, ACTIVITY = 'type="user.signed_up.v1"', 'type="activity.created.v1"'
+
+def test_a_queue_that_cannot_be_asked_has_no_depth_and_one_line_in_the_log(proxy: FaultProxy, queues: Queues) -> None:
+    proxy.fail("GetQueueAttributes", status=403, code="AccessDeniedException", times=1)  # for the events queue
+    with closing(sqs_client(proxy.endpoint_url)) as client, captured_logs() as log:
+        asked = {"events": Queue(queues.events_url, client), "dead_letters": Queue(queues.dlq_url, client)}
+        with running_telemetry(queues=asked) as telemetry:
+            known = 'signup_sync_queue_messages{queue="dead_letters",state="visible"}'
+            wait_until(lambda: known in samples(telemetry.address), 60, "the other queue has none either")
+
+            assert 'signup_sync_queue_messages{queue="events",state="visible"}' not in samples(telemetry.address)
+
+    assert [(line["event"], line["code"]) for line in log] == [("queue_depth_unknown", "AccessDeniedException")]
 
 
-def assert_metrics(worker: WorkerProcess, expected: dict[str, float]) -> None:
-    """Wait until they have these values."""
-
-    def differences() -> dict[str, tuple[float, float | None]]:
-        found = samples(worker)
-        return {name: (value, found.get(name)) for name, value in expected.items() if found.get(name) != value}
-
-    try:
-        wait_until(lambda: not differences(), 30, "the metrics say something else")
-    except AssertionError as error:
-        raise AssertionError(f"expected and found: {differences()}\n{worker}") from error
-
-
-def test_each_outcome_is_counted(queues: Queues, start_worker: StartWorker) -> None:
-    queues.send(sign_up("ada"), sign_up("bob"), activity("ada"), activity("nobody"), "{broken")
-    worker = start_worker(**ADMIN)
-    assert_metrics(worker, {f"signup_sync_committed_messages_total{{{SIGN_UP}}}": 2})
-    queues.send(sign_up("ada"))
-
-    assert_metrics(
-        worker,
-        {
-            f"signup_sync_committed_messages_total{{{SIGN_UP}}}": 3,
-            f"signup_sync_committed_messages_total{{{ACTIVITY}}}": 1,
-            f"signup_sync_duplicate_messages_total{{{SIGN_UP}}}": 1,
-            f"signup_sync_duplicate_messages_total{{{ACTIVITY}}}": 0,
-            'signup_sync_dead_lettered_messages_total{reason="invalid_event"}': 1,
-            'signup_sync_dead_lettered_messages_total{reason="unknown_type"}': 0,
-            "signup_sync_released_messages_total": 0,
-            "signup_sync_paused": 0,
-        },
-    )
-    found = samples(worker)
-    assert found['signup_sync_retried_messages_total{reason="unknown_author"}'] >= 1
-    assert found["signup_sync_received_messages_total"] >= 6
-    assert found["signup_sync_lag_seconds_count"] == 3, "a duplicate has no lag"
-    assert found["signup_sync_batch_messages_sum"] == 4
-    assert found["signup_sync_commit_seconds_sum"] > 0
-    assert found["signup_sync_commit_seconds_count"] >= 2
-    assert found['signup_sync_build_info{version="0.1.0"}'] == 1
-
-
-def test_calls_to_sqs_are_counted_by_what_became_of_them(queues: Queues, start_worker: StartWorker) -> None:
-    with FaultProxy(queues.endpoint_url) as proxy:
-        proxy.fail("DeleteMessageBatch", status=403, code="AccessDeniedException", times=1)
-        worker = start_worker(endpoint_url=proxy.endpoint_url, **ADMIN)
-        queues.send(sign_up("ada"))
-
-        assert_metrics(
-            worker,
-            {
-                'signup_sync_sqs_calls_total{operation="DeleteMessageBatch",outcome="AccessDeniedException"}': 1,
-                'signup_sync_sqs_calls_total{operation="DeleteMessageBatch",outcome="ok"}': 1,
-                'signup_sync_sqs_calls_total{operation="SendMessageBatch",outcome="ok"}': 0,
-            },
-        )
-        worker.terminate()
-        worker.wait()
-
-
-def test_the_depth_of_both_queues_is_known(queues: Queues, start_worker: StartWorker) -> None:
-    queues.client.send_message(QueueUrl=queues.dlq_url, MessageBody="dead")
-    worker = start_worker(**ADMIN)
-
-    assert_metrics(
-        worker,
-        {
-            'signup_sync_queue_messages{queue="dead_letters",state="visible"}': 1,
-            'signup_sync_queue_messages{queue="dead_letters",state="in_flight"}': 0,
-            'signup_sync_queue_messages{queue="events",state="visible"}': 0,
-        },
-    )
-
-
-def test_a_queue_that_cannot_be_asked_has_no_depth_and_one_line_in_the_log(
-    queues: Queues, start_worker: StartWorker
-) -> None:
-    with FaultProxy(queues.endpoint_url) as proxy:
-        worker = start_worker(endpoint_url=proxy.endpoint_url, wait=False, **ADMIN)
-        # The worker asks each once before it starts.
-        wait_until(lambda: proxy.calls["GetQueueAttributes"] == 2, 20, "it does not start")
-        proxy.fail("GetQueueAttributes", status=403, code="AccessDeniedException")
-        worker.wait_for("queue_depth_unknown")
-
-        assert 'signup_sync_queue_messages{queue="events",state="visible"}' not in samples(worker)
-        worker.terminate()
-        worker.wait()
-
-
-def test_an_outage_is_seen_and_its_end(own_postgres: Postgres, queues: Queues, start_worker: StartWorker) -> None:
-    url = own_postgres.create_database("app")
-    migrate(url)
-    worker = start_worker(database_url=url, **ADMIN)
-    queues.send(sign_up("ada"))
-    assert_metrics(worker, {"signup_sync_paused": 0, f"signup_sync_committed_messages_total{{{SIGN_UP}}}": 1})
-    found = samples(worker)
-    assert found["signup_sync_oldest_received_message_age_seconds"] >= 0
-    assert 1 <= found["signup_sync_pool_connections"] <= found["signup_sync_pool_max_connections"] == 2
-    assert found["signup_sync_pool_requests_total"] == 1
-
-    own_postgres.stop()
-    queues.send(sign_up("bob"))
-
-    assert_metrics(worker, {"signup_sync_paused": 1, "signup_sync_released_messages_total": 1})
-    # Nobody knows, while nothing is received.
-    assert "signup_sync_oldest_received_message_age_seconds" not in samples(worker)
-    own_postgres.start()
-    assert_metrics(worker, {"signup_sync_paused": 0, f"signup_sync_committed_messages_total{{{SIGN_UP}}}": 2})
-
-
-def test_what_prometheus_asks_for_it_gets(start_worker: StartWorker) -> None:
-    worker = start_worker(**ADMIN)
-
-    answer = get(worker, "/metrics", {"Accept": "application/openmetrics-text;version=1.0.0"})
+def test_what_prometheus_asks_for_it_gets() -> None:
+    with running_telemetry() as telemetry:
+        answer = get(telemetry.address, "/metrics", {"Accept": "application/openmetrics-text;version=1.0.0"})
 
     assert answer.content_type.startswith("application/openmetrics-text; version=1.0.0")
     assert answer.text.endswith("# EOF\n")
 
 
-def emf(worker: WorkerProcess) -> list[dict[str, Any]]:
-    """The lines that CloudWatch would take for metrics, each checked against the format."""
-    lines = [line for line in worker.log if "_aws" in line]
-    for line in lines:
+def test_what_has_not_happened_yet_is_there_with_zero() -> None:
+    with running_telemetry() as telemetry:
+        found = samples(telemetry.address)
+
+    for name in (
+        "signup_sync_received_messages_total",
+        'signup_sync_committed_messages_total{type="activity.created.v1"}',
+        'signup_sync_duplicate_messages_total{type="user.signed_up.v1"}',
+        'signup_sync_retried_messages_total{reason="unknown_author"}',
+        'signup_sync_dead_lettered_messages_total{reason="unknown_type"}',
+        'signup_sync_sqs_calls_total{operation="SendMessageBatch",outcome="ok"}',
+        "signup_sync_released_messages_total",
+        "signup_sync_paused",
+    ):
+        assert found[name] == 0, name
+
+
+def emf(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that CloudWatch would take for metrics, each checked against the format."""
+    found = [line for line in lines if "_aws" in line]
+    for line in found:
         jsonschema.validate(line, EMF_SCHEMA)
         [directive] = line["_aws"]["CloudWatchMetrics"]
         assert all(isinstance(line[name], str) for name in directive["Dimensions"][0])
         for metric in directive["Metrics"]:
             value = line[metric["Name"]]
             assert not isinstance(value, list) or 0 < len(value) <= 100
-    return lines
+    return found
 
 
+# Nothing is received twice, however long this machine stands still: each receive counts, as SQS may repeat itself.
+@pytest.mark.queues(visibility_timeout=43_200)
 def test_cloudwatch_reads_the_metrics_from_the_log(queues: Queues, start_worker: StartWorker) -> None:
     queues.send(*(sign_up(f"user{n}") for n in range(120)), "{broken", activity("nobody"))
 
@@ -216,7 +131,7 @@ def test_cloudwatch_reads_the_metrics_from_the_log(queues: Queues, start_worker:
     )
     assert worker.wait(60) == 0
 
-    whole, *parts = emf(worker)
+    whole, *parts = emf(worker.log)
     assert (whole["QueueName"], whole["_aws"]["CloudWatchMetrics"][0]["Namespace"]) == (
         queues.events_url.rpartition("/")[2],
         "SignupSync",
@@ -231,12 +146,15 @@ def test_cloudwatch_reads_the_metrics_from_the_log(queues: Queues, start_worker:
     assert calls["ReceiveMessage", "ok"] >= 13
 
 
-def test_no_metrics_are_in_the_log_unless_they_are_wanted(queues: Queues, start_worker: StartWorker) -> None:
-    queues.send(sign_up("ada"))
-    worker = start_worker("--once", **ADMIN)
-    worker.wait(60)
+def test_a_message_that_is_received_again_counts_again(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = worker_settings(METRICS="emf", ADMIN_ADDRESS="off")
+    with running_telemetry(settings) as telemetry:
+        telemetry.happens.received([message("ada"), message("bob")])
+        telemetry.happens.received([message("ada")])
+        telemetry.happens.committed(commit(delivery("ada"), delivery("bob"), new={"ada"}))
 
-    assert emf(worker) == []
+    whole, *_ = emf([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    assert (whole["Received"], whole["Committed"], whole["Duplicates"]) == (3, 2, 1)
 
 
 def histogram(values: list[float]) -> Histogram:
@@ -272,24 +190,19 @@ def test_a_histogram_without_values_has_no_quantiles() -> None:
     assert histogram([]).quantile(0.5) is None
 
 
-def delivery(name: str, time: datetime) -> Delivery:
-    result = Delivery(Received(name, "receipt", "{}", 1, {}), received_at=0.0)
-    result.event = UserSignedUp.new(cognito_user_id=name, handle=name, display_name=name, source="/tests", time=time)
-    return result
-
-
 def test_only_what_was_new_has_a_lag_and_a_clock_that_is_ahead_has_none() -> None:
     now = datetime.now(UTC)
-    batch = [delivery("new", now + timedelta(hours=1)), delivery("old", now - timedelta(days=300))]
+    ahead, old = (now + timedelta(hours=1)).isoformat(), (now - timedelta(days=300)).isoformat()
     measurements = Measurements()
 
-    measurements.committed(Committed(batch, UsersInserted({"new"}), ActivitiesInserted(), began=1.0, ended=1.5))
+    measurements.committed(commit(delivery("new", time=ahead), delivery("old", time=old), new={"new"}, seconds=0.5))
 
     totals = measurements.totals()
     assert totals.committed == Counter({"user.signed_up.v1": 2})
     assert totals.duplicates == Counter({"user.signed_up.v1": 1})
     assert (totals.lag_seconds.count, totals.lag_seconds.sum) == (1, 0.0)
-    assert (totals.commit_seconds.count, totals.commit_seconds.sum) == (1, 0.5)
+    assert totals.commit_seconds.count == 1
+    assert totals.commit_seconds.sum == pytest.approx(0.5)
 
 
 def test_what_was_read_does_not_change_any_more() -> None:

@@ -18,20 +18,18 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from db.tables.activities import ActivitiesInserted
-from db.tables.users import UsersInserted
 from signup_sync.events import parse_event
+from tests.support.dlq import Dlq
 from tests.support.events import sign_up
 from tests.support.sqs import Queues, aws_environment
 from tests.support.wait import wait_until
 from tests.support.worker_process import StartWorker
 from tests.trigger_lambda.container import Container
+from tests.worker.telemetry.running_telemetry import QUEUE_URL, commit, delivery
 from worker.aws.sqs import Received
 from worker.delivery import Delivery
-from worker.telemetry.instrumentation import Committed
 from worker.telemetry.tracing import Tracing
 
-QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/signup-events"
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = f"00-{TRACE}-{SPAN}-01"
 
@@ -51,18 +49,6 @@ def tracing(exported: InMemorySpanExporter) -> Iterator[Tracing]:
     provider.shutdown()
 
 
-def delivery(name: str, traceparent: object) -> Delivery:
-    body = json.dumps({**json.loads(sign_up(name)), "traceparent": traceparent})
-    result = Delivery(Received(f"message-of-{name}", "receipt", body, 1, {}), received_at=time.monotonic())
-    result.event = parse_event(body)
-    return result
-
-
-def commit(*deliveries: Delivery) -> Committed:
-    began = deliveries[0].received_at
-    return Committed(deliveries, UsersInserted(), ActivitiesInserted(), began=began, ended=began + 0.25)
-
-
 def named(exported: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
     return [span for span in exported.get_finished_spans() if span.name == name]
 
@@ -70,7 +56,13 @@ def named(exported: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
 def test_a_transaction_is_a_span_that_links_to_the_trace_of_each_event(
     tracing: Tracing, exported: InMemorySpanExporter
 ) -> None:
-    tracing.committed(commit(delivery("ada", SAMPLED), delivery("bob", None), delivery("eve", "nonsense")))
+    tracing.committed(
+        commit(
+            delivery("ada", traceparent=SAMPLED),
+            delivery("bob", traceparent=None),
+            delivery("eve", traceparent="nonsense"),
+        )
+    )
 
     [span] = named(exported, "commit signup-events")
     assert (span.kind, span.parent) == (SpanKind.CONSUMER, None)
@@ -92,7 +84,7 @@ def test_a_transaction_is_a_span_that_links_to_the_trace_of_each_event(
 
 
 def test_the_trace_of_an_event_goes_on_to_its_commit(tracing: Tracing, exported: InMemorySpanExporter) -> None:
-    tracing.committed(commit(delivery("ada", SAMPLED), delivery("bob", None)))
+    tracing.committed(commit(delivery("ada", traceparent=SAMPLED), delivery("bob", traceparent=None)))
 
     [span] = named(exported, "process signup-events")
     [transaction] = named(exported, "commit signup-events")
@@ -109,7 +101,7 @@ def test_the_trace_of_an_event_goes_on_to_its_commit(tracing: Tracing, exported:
 
 
 def test_a_trace_that_is_not_sampled_is_not_recorded(tracing: Tracing, exported: InMemorySpanExporter) -> None:
-    tracing.committed(commit(delivery("ada", f"00-{TRACE}-{SPAN}-00")))
+    tracing.committed(commit(delivery("ada", traceparent=f"00-{TRACE}-{SPAN}-00")))
 
     assert named(exported, "process signup-events") == []
     assert len(named(exported, "commit signup-events")) == 1
@@ -119,7 +111,7 @@ def test_a_trace_that_is_not_sampled_is_not_recorded(tracing: Tracing, exported:
 def test_a_message_that_failed_has_a_failed_span(
     tracing: Tracing, exported: InMemorySpanExporter, outcome: str
 ) -> None:
-    getattr(tracing, outcome)(delivery("ada", SAMPLED), "unknown_author")
+    getattr(tracing, outcome)(delivery("ada", traceparent=SAMPLED), "unknown_author")
 
     [span] = exported.get_finished_spans()
     assert (span.attributes or {})["error.type"] == "unknown_author"
@@ -136,7 +128,7 @@ def test_a_message_that_is_no_event_has_no_span(tracing: Tracing, exported: InMe
 
 def test_no_span_holds_personal_data(tracing: Tracing, exported: InMemorySpanExporter) -> None:
     body = sign_up("sub-1", email="secret@example.com", display_name="Secret", handle="secret")
-    secret = delivery("sub-1", SAMPLED)
+    secret = delivery("sub-1", traceparent=SAMPLED)
     secret.event = parse_event(json.dumps({**json.loads(body), "traceparent": SAMPLED}))
 
     tracing.committed(commit(secret))
@@ -209,20 +201,17 @@ def confirmation(name: str) -> dict[str, object]:
     }
 
 
-def sign_up_through_lambda(queues: Queues, name: str, header: str | None) -> dict[str, object]:
-    """Have the Lambda handle a sign-up, with what Lambda says of the trace, and return the event that it sent."""
-    environment = {**aws_environment(queues.endpoint_url), "QUEUE_URL": queues.events_url}
-    if header is not None:
-        environment["_X_AMZN_TRACE_ID"] = header
-    with Container(environment) as container:
-        container.invoke(confirmation(name))
-    answer = queues.client.receive_message(QueueUrl=queues.events_url, VisibilityTimeout=0)
-    event: dict[str, object] = json.loads(answer["Messages"][0]["Body"])
-    return event
+@pytest.fixture
+def container(queues: Queues) -> Iterator[Container]:
+    """The Lambda, which sends to the test's queue."""
+    with Container({**aws_environment(queues.endpoint_url), "QUEUE_URL": queues.events_url}) as container:
+        yield container
 
 
-def test_a_trace_of_the_lambda_reaches_the_collector_with_the_commit(queues: Queues, start_worker: StartWorker) -> None:
-    sign_up_through_lambda(queues, "ada", f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled=1;Lineage=1:a:0")
+def test_a_trace_of_the_lambda_reaches_the_collector_with_the_commit(
+    container: Container, start_worker: StartWorker
+) -> None:
+    container.invoke(confirmation("ada"), trace=f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled=1;Lineage=1:a:0")
     collector = Collector()
     with collector.running():
         worker = start_worker(TRACING="otlp", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
@@ -252,30 +241,31 @@ def test_a_collector_that_is_away_stops_no_worker(queues: Queues, start_worker: 
     assert not sum(queues.counts())
 
 
-@pytest.mark.parametrize(
-    ("header", "traceparent"),
-    [
-        (f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled=1", SAMPLED),
-        (f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled=0", f"00-{TRACE}-{SPAN}-00"),
-        (f"Sampled=1;Parent={SPAN};Self=x;Root=1-{TRACE[:8]}-{TRACE[8:]};Lineage=1:a:0", SAMPLED),
-        (f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN}", f"00-{TRACE}-{SPAN}-00"),
-        (f"Root=1-{TRACE[:8]}-{TRACE[8:]}", None),
-        (f"Root=1-{'0' * 8}-{'0' * 24};Parent={SPAN};Sampled=1", None),
-        (f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={'0' * 16};Sampled=1", None),
-        (f"Root=2-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled=1", None),
-        ("nonsense", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_the_lambda_passes_on_the_trace_that_it_is_told_of(
-    queues: Queues, header: str | None, traceparent: str | None
-) -> None:
-    event = sign_up_through_lambda(queues, "ada", header)
+# What Lambda says of the trace, and what the event says then.
+HEADERS: dict[str | None, str | None] = {
+    f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled=1": SAMPLED,
+    f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled=0": f"00-{TRACE}-{SPAN}-00",
+    f"Sampled=1;Parent={SPAN};Self=x;Root=1-{TRACE[:8]}-{TRACE[8:]};Lineage=1:a:0": SAMPLED,
+    f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN}": f"00-{TRACE}-{SPAN}-00",
+    f"Root=1-{TRACE[:8]}-{TRACE[8:]}": None,
+    f"Root=1-{'0' * 8}-{'0' * 24};Parent={SPAN};Sampled=1": None,
+    f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={'0' * 16};Sampled=1": None,
+    f"Root=2-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled=1": None,
+    "nonsense": None,
+    "": None,
+    None: None,
+}
 
-    assert event.get("traceparent") == traceparent
-    assert ("traceparent" in event) == (traceparent is not None)
-    assert parse_event(json.dumps(event)).traceparent == traceparent
+
+def test_the_lambda_passes_on_the_trace_that_it_is_told_of(container: Container, dlq: Dlq) -> None:
+    for header, traceparent in HEADERS.items():
+        container.invoke(confirmation("ada"), trace=header)
+
+        [body] = dlq.event_bodies()
+        event = json.loads(body)
+        assert event.get("traceparent") == traceparent, header
+        assert ("traceparent" in event) == (traceparent is not None), header
+        assert parse_event(body).traceparent == traceparent, header
 
 
 def modules_after(code: str) -> set[str]:
@@ -288,8 +278,10 @@ def modules_after(code: str) -> set[str]:
 
 
 def test_nothing_of_opentelemetry_is_loaded_unless_it_is_wanted() -> None:
-    assert "opentelemetry" not in modules_after("import worker.assembly, worker.cli.commands.run")
-    assert "opentelemetry" in modules_after("import worker.telemetry.tracing")
+    loaded = modules_after("import worker.assembly, worker.cli.commands.run")
+
+    assert {"worker", "psycopg"} < loaded
+    assert "opentelemetry" not in loaded
 
 
 def test_a_worker_without_the_packages_says_how_to_get_them() -> None:
