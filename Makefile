@@ -1,10 +1,11 @@
 # `make demo` and `make test` do all their set-up themselves; they need Python 3.11 or later, and make.
 PYTHON ?= python3
-VENV := .venv
+# Each Python that is asked for has an environment of its own: .venv-3.13 beside .venv.
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'))
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format e2e lock clean
+.PHONY: help demo test test-fast mutants check format e2e lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,11 +22,14 @@ $(VENV)/installed: pyproject.toml requirements/dev.txt
 demo: $(VENV)/installed ## See the whole system work on embedded parts (KEEP=1 leaves it running)
 	@$(BIN)/python -m demo $(if $(KEEP),--keep)
 
-test: $(VENV)/installed ## Run all tests but the longest
-	$(BIN)/python -m pytest -m 'not slow and not node and not faults and not browser' --numprocesses 4 --dist worksteal $(ARGS)
+# What is not run: it takes long, breaks things for minutes, or needs Node.js or Chromium.
+LONG := slow or faults or node or browser
 
-test-slow: $(VENV)/installed ## Run the tests that take minutes each
-	$(BIN)/python -m pytest -m 'slow and not faults' $(ARGS)
+test: $(VENV)/installed ## Run all tests but the longest (three minutes)
+	$(BIN)/python -m pytest -m 'not ($(LONG))' --numprocesses 6 --dist worksteal $(ARGS)
+
+test-fast: $(VENV)/installed ## Run the tests that need no server and no process (20 seconds)
+	$(BIN)/python -m pytest -m 'not ($(LONG) or server or process)' --numprocesses 2 --dist worksteal $(ARGS)
 
 .PHONY: faults faults-long
 
@@ -39,6 +43,9 @@ faults-long: $(VENV)/installed ## The same for long: 216 sequences, fuzzing, 100
 	@echo "again with the same sequences: make faults-long FAULTS_SEED=$$FAULTS_SEED"
 	$(BIN)/python -m pytest tests/faults -m 'not slow' --numprocesses 4 --dist worksteal $(ARGS)
 	$(BIN)/python -m pytest tests/faults -m slow -rP $(ARGS)
+
+mutants: $(VENV)/installed ## Break the code in seventy ways, and see whether the tests notice (ONLY=text for some)
+	$(BIN)/python -m tests.mutants $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 check: $(VENV)/installed ## Check format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .
@@ -58,17 +65,17 @@ lock: $(VENV)/installed ## Pin the newest versions of all dependencies, with has
 	requirements/lock
 
 clean: ## Remove what was installed or generated
-	rm -rf $(VENV) .bench .e2e .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-* .bench .e2e .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
 .PHONY: deploy destroy e2e-deploy check-deploy check-image
 
 deploy: $(VENV)/installed ## Deploy ENV=dev or prod into your AWS account
 	@test -n "$(ENV)" || { echo "which environment? make deploy ENV=dev" >&2; exit 2; }
-	deploy/deploy $(ENV)
+	PYTHON=$(BIN)/python deploy/deploy $(ENV)
 
 destroy: $(VENV)/installed ## Remove what runs in ENV=dev or prod; its data stays
 	@test -n "$(ENV)" || { echo "which environment? make destroy ENV=dev" >&2; exit 2; }
-	deploy/destroy $(ENV)
+	PYTHON=$(BIN)/python deploy/destroy $(ENV)
 
 check-deploy: $(VENV)/installed ## Lint the templates, and deploy them to a local AWS
 	tests/deploy/install-tools
@@ -80,7 +87,7 @@ e2e-deploy: $(VENV)/installed ## A sign-up through the deployed templates, in a 
 	$(BIN)/python -m pytest tests/deploy -m node $(ARGS)
 
 check-image: $(VENV)/installed ## Build the image and run the worker from it (Linux, root, buildah, debootstrap)
-	deploy/check-image
+	PYTHON=$(BIN)/python deploy/check-image
 
 .PHONY: bench bench-full bench-check
 bench: bench-parts ## Measure against peers, in some minutes (needs Node.js, and Linux); writes benchmarks/results
