@@ -15,8 +15,9 @@ from botocore.stub import ANY, Stubber
 
 from signup_sync.events import parse_event
 from signup_sync.publisher import ActivityCreated, InvalidEvent, NotPublished, Publisher, UserSignedUp
-from tests.support.command import command_environment, run, run_on_terminal, start
+from tests.support.command import command_environment, run, start
 from tests.support.fault_proxy import FaultProxy
+from tests.support.invoke import invoke, invoke_on_terminal
 from tests.support.ports import free_port
 from tests.support.sqs import Queues, SqsServer, aws_environment, sqs_client
 from tests.support.wait import wait_until
@@ -283,7 +284,7 @@ class TestPublishCommand:
         assert before < event.data.expires_at - timedelta(days=7) < before + timedelta(minutes=5)
 
     def test_a_user_is_published_and_their_sub_printed_as_json(self, queues: Queues) -> None:
-        result = run(
+        result = invoke(
             *("publish", "user", "--sub", "5f0c", "--handle", "ada", "--email", "ada@example.org", "--json"),
             environment=environment(queues),
         )
@@ -297,7 +298,7 @@ class TestPublishCommand:
         sent = [activity(str(number)) for number in range(120)]
         lines = [json.dumps({**json.loads(event.model_dump_json()), "unknown": "attribute"}) for event in sent]
 
-        result = run("publish", "file", "-", environment=environment(queues), stdin="\n\n".join(lines))
+        result = invoke("publish", "file", "-", environment=environment(queues), stdin="\n\n".join(lines))
 
         assert result.returncode == 0, result.stderr
         assert result.stdout.split() == [str(event.id) for event in sent]
@@ -306,7 +307,7 @@ class TestPublishCommand:
     def test_a_file_with_invalid_lines_is_not_published_and_the_lines_are_named(self, queues: Queues) -> None:
         lines = [activity().model_dump_json(), "", "{", json.dumps({"type": "secret"}), activity().model_dump_json()]
 
-        result = run("publish", "file", "-", environment=environment(queues), stdin="\n".join(lines))
+        result = invoke("publish", "file", "-", environment=environment(queues), stdin="\n".join(lines))
 
         assert result.returncode == 2
         assert result.stdout == ""
@@ -321,7 +322,7 @@ class TestPublishCommand:
         sent = [activity() for _ in range(4)]
         stdin = "\n".join(event.model_dump_json() for event in sent)
 
-        result = run(
+        result = invoke(
             *("publish", "file", "-", "--json"),
             environment=environment(queues, AWS_ENDPOINT_URL_SQS=proxy.endpoint_url),
             stdin=stdin,
@@ -340,12 +341,11 @@ class TestPublishCommand:
     ) -> None:
         sent = [activity() for _ in range(220)]
         (tmp_path / "events.jsonl").write_text("\n".join(event.model_dump_json() for event in sent))
-        proxy.delay("SendMessageBatch", 0.05)
+        proxy.hang("SendMessageBatch", after=10)
         through_proxy = environment(queues, AWS_ENDPOINT_URL_SQS=proxy.endpoint_url)
 
         with start("publish", "file", str(tmp_path / "events.jsonl"), environment=through_proxy) as process:
             wait_until(lambda: proxy.calls["SendMessageBatch"] > 10, 30, "nothing was published")
-            proxy.hang("SendMessageBatch")
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=30)
 
@@ -361,7 +361,7 @@ class TestPublishCommand:
         sent = [activity() for _ in range(3)]
         stdin = "\n".join(event.model_dump_json() for event in sent)
 
-        status, terminal, piped = run_on_terminal(
+        status, terminal, piped = invoke_on_terminal(
             *("publish", "file", "-"), environment=environment(queues), stdin=stdin, stdout_too=stdout_too
         )
 
@@ -372,7 +372,7 @@ class TestPublishCommand:
         assert [event_id for event_id in ids if event_id in terminal] == (ids if stdout_too else [])
 
     def test_without_a_terminal_there_is_no_progress_bar(self, queues: Queues) -> None:
-        result = run("publish", "file", "-", environment=environment(queues), stdin=activity().model_dump_json())
+        result = invoke("publish", "file", "-", environment=environment(queues), stdin=activity().model_dump_json())
 
         assert result.stderr == ""
 
@@ -389,7 +389,7 @@ class TestPublishCommand:
     def test_a_mistake_is_one_line_that_says_what_to_do(
         self, queues: Queues, settings: dict[str, str], message: str
     ) -> None:
-        result = run(
+        result = invoke(
             *("publish", "activity", "--author", "ada", "--message", "hello"),
             environment=environment(queues, **settings),
         )
@@ -408,7 +408,7 @@ class TestPublishCommand:
     ) -> None:
         proxy.fail("SendMessageBatch", status=403, code=code, message="refused")
 
-        result = run(
+        result = invoke(
             *("publish", "file", "-"),
             environment=environment(queues, AWS_ENDPOINT_URL_SQS=proxy.endpoint_url),
             stdin=activity().model_dump_json(),
@@ -421,13 +421,13 @@ class TestPublishCommand:
     def test_the_region_may_be_in_aws_region_alone(self, queues: Queues) -> None:
         given = environment(queues, AWS_DEFAULT_REGION="")
 
-        result = run("publish", "activity", "--author", "ada", "--message", "hello", environment=given)
+        result = invoke("publish", "activity", "--author", "ada", "--message", "hello", environment=given)
 
         assert result.returncode == 0, result.stderr
         assert len(bodies(queues)) == 1
 
     def test_an_invalid_activity_is_one_line_without_the_text(self, queues: Queues) -> None:
-        result = run(
+        result = invoke(
             *("publish", "activity", "--author", "ada", "--message", "secret" * 200), environment=environment(queues)
         )
 
