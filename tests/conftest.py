@@ -1,6 +1,7 @@
 """What tests run against: a Postgres and an SQS for the session, and of each test's own a database, queues, workers."""
 
 import signal
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -37,11 +38,30 @@ settings.load_profile("tests")
 # What a test that needs none of these, and starts no process itself, can do without.
 _SERVERS = {"postgres", "own_postgres", "sqs_server", "start_worker", "start_console"}
 
+_processes_are_expected = True
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.server)
+
+
+def _refuse_processes(event: str, _: object) -> None:
+    if event == "subprocess.Popen" and not _processes_are_expected:
+        raise AssertionError("this test starts a process: give it the marker `process`")
+
+
+sys.addaudithook(_refuse_processes)
+
+
+@pytest.fixture(autouse=True)
+def _processes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """So that `make test-fast` is fast, on any machine: a test has a marker for what it needs besides its own code."""
+    global _processes_are_expected  # noqa: PLW0603 (an audit hook is for the whole process)
+    _processes_are_expected = any(request.node.get_closest_marker(name) for name in ("server", "process", "node"))
+    yield
+    _processes_are_expected = True
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return calls
 
 
+@pytest.mark.process
 def test_the_image_is_built_for_the_architecture_and_pushed_after_logging_in(docker: Path) -> None:
     pushed = image.push(Registry(), "signup-sync-dev", URI, "abc", "ARM64")
 

@@ -164,6 +164,7 @@ def test_the_wheel_holds_the_one_package_with_its_types_schema_and_statements(wh
     assert "signup_sync/postgres/sql/home_feed.sql" in package
 
 
+@pytest.mark.process
 def test_each_import_finds_what_the_backend_means(backend: Backend) -> None:
     found = json.loads(backend.run("-c", WHERE))
 
@@ -175,6 +176,7 @@ def test_each_import_finds_what_the_backend_means(backend: Backend) -> None:
     assert SOURCE.parent.resolve() not in [Path(entry).resolve() for entry in found["path"] if entry]
 
 
+@pytest.mark.process
 def test_the_package_needs_only_boto3_and_pydantic(backend: Backend) -> None:
     printed = backend.run("-c", ONLY_ITS_DEPENDENCIES)
 
@@ -196,6 +198,7 @@ def test_what_the_backend_publishes_is_in_the_feed_it_reads(
     assert queues.dead_letter_count() == 0
 
 
+@pytest.mark.process
 def test_the_backend_passes_a_strict_type_check(backend: Backend, tmp_path: Path) -> None:
     strict = ("--strict", "--config-file=", "--cache-dir", tmp_path)
 

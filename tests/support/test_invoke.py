@@ -25,6 +25,7 @@ def state() -> list[object]:
 
 
 @pytest.mark.parametrize("args", [("schema",), ("db", "status"), ("db", "status", "--fast")], ids=" ".join)
+@pytest.mark.process
 def test_status_and_streams_are_those_of_a_process(args: tuple[str, ...]) -> None:
     environment = command.command_environment({})
 

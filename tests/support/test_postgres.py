@@ -56,6 +56,7 @@ def test_a_server_that_does_not_start_says_why(own_postgres: Postgres) -> None:
     assert not own_postgres.running
 
 
+@pytest.mark.process
 def test_closing_removes_the_directory(tmp_path: Path) -> None:
     directory = tmp_path / "postgres"
     with Postgres(directory) as postgres:
@@ -80,6 +81,7 @@ def test_letters_beyond_ascii_have_lower_case(empty_database_url: str) -> None:
         assert connection.execute("SELECT lower('ÅSA')").fetchone() == ("åsa",)
 
 
+@pytest.mark.process
 def test_the_server_goes_when_the_tests_are_killed(tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path

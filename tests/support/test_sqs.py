@@ -98,6 +98,7 @@ def test_a_caller_who_hung_up_gets_no_messages(sqs_server: SqsServer, queues: Qu
     assert receive(queues, wait=1) == ["for somebody else"]
 
 
+@pytest.mark.process
 def test_a_server_can_be_started_again() -> None:
     server = SqsServer()
     for _ in range(2):

@@ -220,6 +220,7 @@ def check_failure(invocation: Invocation, error: str, code: str | None = None) -
     assert not [text for text in PERSONAL if text in line]
 
 
+@pytest.mark.process
 def test_an_endpoint_that_is_dead_does_not_keep_anybody_out() -> None:
     check_failure(invoke_once(environment(f"http://127.0.0.1:{free_port()}")), "EndpointConnectionError")
 
@@ -283,6 +284,7 @@ def test_a_failure_is_not_remembered(queues: Queues) -> None:
     assert len(take_all(queues)) == 1
 
 
+@pytest.mark.process
 def test_a_function_without_its_queue_lets_everybody_in() -> None:
     variables = environment("http://127.0.0.1:1")
     del variables["QUEUE_URL"]
@@ -302,6 +304,7 @@ def test_an_event_without_a_sub_is_logged_and_returned(container: Container, own
     assert take_all(own_queues) == []
 
 
+@pytest.mark.process
 def test_who_wants_failures_raised_gets_them_raised_and_logged() -> None:
     variables = environment(f"http://127.0.0.1:{free_port()}", ON_ENQUEUE_FAILURE="raise")
 
@@ -321,6 +324,7 @@ def modules_after(script: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
+@pytest.mark.process
 def test_the_function_needs_nothing_but_boto3() -> None:
     boto3 = modules_after("import boto3, botocore.config; boto3.client('sqs').close()")
 

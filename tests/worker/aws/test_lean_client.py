@@ -365,7 +365,7 @@ def test_an_error_that_passes_is_tried_again(
             400,
             "QueueDoesNotExist",
             "AWS.SimpleQueueService.NonExistentQueue",
-            "AWS.SimpleQueueService.NonExistentQueue",
+            "NonExistentQueue",
             1,
         ),
     ],
@@ -584,6 +584,7 @@ print(json.dumps({"Version": 1, **json.loads(pathlib.Path(sys.argv[1]).read_text
 """
 
 
+@pytest.mark.process
 def test_credentials_are_refreshed(recorder: Recorder, tmp_path: Path) -> None:
     (tmp_path / "process.py").write_text(CREDENTIAL_PROCESS)
     command = f"{sys.executable} {tmp_path}/process.py {tmp_path}/credentials.json"

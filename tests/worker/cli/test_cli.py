@@ -59,6 +59,7 @@ def mistake(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
+@pytest.mark.process
 def test_a_missing_setting_is_one_line() -> None:
     done = command.run("db", "migrate", environment=command.command_environment({}))
 
@@ -90,6 +91,7 @@ def test_a_database_that_is_away_is_one_line() -> None:
     assert "Connection refused" in line
 
 
+@pytest.mark.process
 def test_a_queue_that_is_away_is_one_line() -> None:
     endpoint_url = f"http://127.0.0.1:{free_port()}"
     settings = {"DATABASE_URL": "dbname=app", "QUEUE_URL": QUEUE_URL, "DLQ_URL": f"{QUEUE_URL}-dlq"}
@@ -125,6 +127,7 @@ def test_the_schema_is_printed_for_others_to_read() -> None:
     assert done.stdout == (ROOT / "signup_sync" / "events.schema.json").read_text(encoding="utf-8")
 
 
+@pytest.mark.process
 def test_the_module_is_the_command_worker() -> None:
     module = [sys.executable, "-m", "worker", "--help"]
 
@@ -139,6 +142,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.process
 def test_completion_is_a_script_of_the_shell(shell: str) -> None:
     result = CliRunner().invoke(cli, ["completion", shell])
 
@@ -163,6 +167,7 @@ def test_the_database_is_migrated_and_says_so(empty_database_url: str) -> None:
 @pytest.mark.parametrize(
     ("missing", "name", "extra"), [("click", "worker", "worker"), ("uvicorn", "console", "console")]
 )
+@pytest.mark.process
 def test_a_part_that_is_not_installed_is_named(missing: str, name: str, extra: str) -> None:
     script = (
         f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['signup-sync', {name!r}]; "

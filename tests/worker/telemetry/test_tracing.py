@@ -277,6 +277,7 @@ def modules_after(code: str) -> set[str]:
     )
 
 
+@pytest.mark.process
 def test_nothing_of_opentelemetry_is_loaded_unless_it_is_wanted() -> None:
     loaded = modules_after("import worker.assembly, worker.cli.commands.run")
 
@@ -284,6 +285,7 @@ def test_nothing_of_opentelemetry_is_loaded_unless_it_is_wanted() -> None:
     assert "opentelemetry" not in loaded
 
 
+@pytest.mark.process
 def test_a_worker_without_the_packages_says_how_to_get_them() -> None:
     code = (
         "import sys; sys.modules['opentelemetry'] = None\n"
