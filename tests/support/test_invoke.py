@@ -24,7 +24,7 @@ def state() -> list[object]:
     return [dict(os.environ), handlers, log, boto3.DEFAULT_SESSION, tempfile.tempdir]
 
 
-@pytest.mark.parametrize("args", [("schema",), ("db", "status"), ("db", "status", "--fast")], ids=" ".join)
+@pytest.mark.parametrize("args", [("db", "status"), ("db", "status", "--fast")], ids=" ".join)
 @pytest.mark.process
 def test_status_and_streams_are_those_of_a_process(args: tuple[str, ...]) -> None:
     environment = command.command_environment({})

@@ -169,17 +169,23 @@ def test_what_is_no_longer_ours_is_not_sent(dlq: Dlq) -> None:
     assert dlq.event_bodies() == [sign_up("ada")]
 
 
-def test_an_interrupted_replay_ends_between_messages(dlq: Dlq) -> None:
-    bodies = people(100)
+def test_an_interrupted_replay_ends_between_messages(dlq: Dlq, proxy: FaultProxy) -> None:
+    bodies = people(150)
     dlq.fill(*bodies)
-    with dlq.start("replay", "--rate", "20") as replay:
-        wait_until(lambda: dlq.queues.counts()[0] >= 20, 20, "nothing is replayed")
+    proxy.delay("SendMessageBatch", 10.0, after=2)
+    with Dlq(dlq.queues, proxy.endpoint_url).start("replay") as replay:
+        wait_until(lambda: proxy.calls["SendMessageBatch"] >= 3, 20, "nothing is replayed")
         replay.send_signal(signal.SIGINT)
-        replay.communicate(timeout=20)
+        proxy.clear()
+        _, errors = replay.communicate(timeout=20)
 
     assert replay.returncode == 130
+    assert errors == "signup-sync: interrupted: what was held is visible again\n"
     assert dlq.held() == 0
-    assert sorted(dlq.event_bodies() + dlq.dead_bodies()) == bodies
+    sent, left = dlq.event_bodies(), dlq.dead_bodies()
+    assert sorted(sent + left) == bodies
+    assert len(sent) >= 20
+    assert left
 
 
 def test_two_replays_at_once_send_everything(dlq: Dlq) -> None:
