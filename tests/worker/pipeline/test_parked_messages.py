@@ -1,5 +1,4 @@
-import time
-
+from tests.support.virtual_clock import VirtualClock
 from worker.pipeline.parked_messages import MAX_WAITING, ParkedMessages
 
 
@@ -19,12 +18,13 @@ def test_nobody_waits_at_first() -> None:
 
 
 def test_who_is_visible_again_is_not_woken() -> None:
-    waiting = ParkedMessages()
-    waiting.add("ada", "over", 0.01)
-    waiting.add("ada", "not over", 60)
-    time.sleep(0.02)
+    with VirtualClock() as clock:
+        waiting = ParkedMessages(clock)
+        waiting.add("ada", "over", 30)
+        waiting.add("ada", "not over", 31)
+        clock.sleep(30)
 
-    assert waiting.pop(["ada"]) == ["not over"]
+        assert waiting.pop(["ada"]) == ["not over"]
 
 
 def test_those_who_began_to_wait_first_are_forgotten_when_they_are_too_many() -> None:

@@ -1,15 +1,14 @@
 """Leader and followers: who may receive, and when."""
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 
+from tests.support.virtual_clock import VirtualClock
 from worker.pipeline.adaptive_limit import AdaptiveLimit
-from worker.pipeline.turns import Turns
+from worker.pipeline.turns import KEEP_LEAD, Turns
 
-AT_ONCE = 30.0  # seconds in which even a busy machine gets there
+LONG = 1.0  # seconds, in which whoever may begin has begun
 
 
 class Limit(AdaptiveLimit):
@@ -20,96 +19,164 @@ class Limit(AdaptiveLimit):
         self.limit = limit
 
 
-@contextmanager
-def beginning(turns: Turns) -> Iterator[Future[bool]]:
-    """A thread that waits for its turn; in the end all are let go."""
-    with ThreadPoolExecutor() as executor:
-        try:
-            yield executor.submit(turns.begin)
-        finally:
-            turns.stop()
+@pytest.fixture
+def clock() -> Iterator[VirtualClock]:
+    with VirtualClock() as clock:
+        yield clock
 
 
-def stays_waiting(begun: Future[bool]) -> bool:
-    with pytest.raises(TimeoutError):
-        begun.result(0.1)
-    return True
+class Follower:
+    """A thread that waits for its turn; `began` is what `begin` has returned."""
+
+    def __init__(self, clock: VirtualClock, turns: Turns) -> None:
+        self._clock = clock
+        self._turns = turns
+        self.began: bool | None = None
+        clock.thread("follower", self._begin)
+
+    def _begin(self) -> None:
+        self.began = self._turns.begin()
+
+    def waits(self) -> bool:
+        """Whether it still does after a long time."""
+        self._clock.sleep(LONG)
+        return self.began is None
+
+    def begins(self, within: float = 0.0) -> bool:
+        """Whether it has begun to work so many seconds from now."""
+        self._clock.sleep(within)
+        return self.began is True
 
 
-def test_one_leads_and_the_next_one_has_the_lead_when_it_is_handed_on() -> None:
-    turns = Turns(Limit(8), writers=2)
+def test_one_leads_and_the_next_one_has_the_lead_when_it_is_handed_on(clock: VirtualClock) -> None:
+    turns = Turns(Limit(8), writers=2, clock=clock)
     assert turns.begin()
-    with beginning(turns) as second:
-        assert stays_waiting(second)
+    second = Follower(clock, turns)
+    assert second.waits()
 
+    turns.received(some=False, busy=False)
+
+    assert second.begins()
+
+
+def test_who_has_received_little_keeps_the_lead_for_a_moment(clock: VirtualClock) -> None:
+    turns = Turns(Limit(8), writers=2, clock=clock)
+    turns.begin()
+    follower = Follower(clock, turns)
+
+    turns.received(some=True, busy=False)
+
+    assert not follower.begins(within=0.9 * KEEP_LEAD)
+    assert follower.begins(within=0.2 * KEEP_LEAD)
+
+
+@pytest.mark.parametrize("ends_soon", [True, False])
+def test_who_has_written_and_has_more_to_do_hands_the_lead_on(clock: VirtualClock, ends_soon: bool) -> None:
+    turns = Turns(Limit(8), writers=2, clock=clock)
+    turns.begin()
+    turns.received(some=True, busy=False)
+    turns.writing()
+    follower = Follower(clock, turns)
+    assert not follower.begins()
+
+    turns.written(ends_soon=ends_soon)
+
+    assert follower.begins() is not ends_soon
+
+
+def test_who_has_carried_little_is_the_next_to_begin(clock: VirtualClock) -> None:
+    turns = Turns(Limit(8), writers=2, clock=clock)
+    follower = None
+    for _ in range(5):
+        assert turns.begin()
+        follower = follower or Follower(clock, turns)
         turns.received(some=True, busy=False)
+        turns.writing()
+        assert not follower.begins()
+        turns.written(ends_soon=True)
+        turns.end()
 
-        assert second.result(AT_ONCE) is True
+    assert follower is not None
+    assert follower.began is None
 
 
-def test_on_a_busy_queue_as_many_are_at_work_as_is_worth_it() -> None:
-    turns = Turns(Limit(3), writers=2)
+def test_on_a_busy_queue_as_many_are_at_work_as_is_worth_it(clock: VirtualClock) -> None:
+    turns = Turns(Limit(3), writers=2, clock=clock)
     turns.begin()
     turns.received(some=True, busy=True)
     assert turns.begin()
     assert turns.begin()
-    with beginning(turns) as fourth:
-        assert stays_waiting(fourth)
+    fourth = Follower(clock, turns)
+    assert fourth.waits()
 
-        turns.end()
+    turns.end()
 
-        assert fourth.result(AT_ONCE) is True
+    assert fourth.begins()
 
 
-def test_a_queue_that_is_no_longer_busy_has_one_leader() -> None:
-    turns = Turns(Limit(8), writers=2)
+def test_a_queue_that_is_no_longer_busy_has_one_leader(clock: VirtualClock) -> None:
+    turns = Turns(Limit(8), writers=2, clock=clock)
     turns.begin()
     turns.received(some=True, busy=True)
     turns.begin()
     turns.begin()
     turns.received(some=True, busy=False)
-    with beginning(turns) as other:
-        assert stays_waiting(other)
+    other = Follower(clock, turns)
+    assert other.waits()
 
-        turns.received(some=True, busy=False)
+    turns.received(some=False, busy=False)
 
-        assert other.result(AT_ONCE) is True
+    assert other.begins()
 
 
-def test_nobody_receives_for_connections_that_others_wait_for_already() -> None:
-    turns = Turns(Limit(8), writers=1)
+def test_nobody_receives_for_connections_that_others_wait_for_already(clock: VirtualClock) -> None:
+    turns = Turns(Limit(8), writers=1, clock=clock)
     for _ in range(2):  # one writes, one waits to
         turns.begin()
         turns.received(some=True, busy=False)
         turns.writing()
-    with beginning(turns) as third:
-        assert stays_waiting(third)
+    third = Follower(clock, turns)
+    assert third.waits()
 
-        turns.written(ends_soon=False)
+    turns.written(ends_soon=False)
 
-        assert third.result(AT_ONCE) is True
+    assert third.begins()
 
 
-def test_stopping_lets_the_followers_go() -> None:
-    turns = Turns(Limit(8), writers=1)
+def test_stopping_lets_the_followers_go(clock: VirtualClock) -> None:
+    turns = Turns(Limit(8), writers=1, clock=clock)
     turns.begin()
-    with beginning(turns) as follower:
-        turns.stop()
+    follower = Follower(clock, turns)
+    turns.stop()
 
-        assert follower.result(AT_ONCE) is False
+    assert not follower.begins()
+    assert follower.began is False
     assert turns.begin() is False
 
 
-def test_a_pause_ends_when_it_stops() -> None:
-    turns = Turns(Limit(8), writers=1)
-    with ThreadPoolExecutor() as executor:
-        paused = executor.submit(turns.pause, 600.0)
-        turns.stop()
-        paused.result(AT_ONCE)
+def test_a_pause_ends_when_it_stops(clock: VirtualClock) -> None:
+    turns = Turns(Limit(8), writers=1, clock=clock)
+    began = clock.monotonic()
+    paused = clock.thread("paused", lambda: turns.pause(600.0))
+    clock.sleep(100)
+    assert paused.is_alive()
+
+    turns.stop()
+
+    clock.run_until(lambda: not paused.is_alive())
+    assert clock.monotonic() - began == 100
 
 
-def test_of_those_whose_receive_failed_one_goes_on_trying() -> None:
-    turns = Turns(Limit(8), writers=2)
+def test_a_pause_is_as_long_as_it_is(clock: VirtualClock) -> None:
+    began = clock.monotonic()
+
+    Turns(Limit(8), writers=1, clock=clock).pause(600.0)
+
+    assert clock.monotonic() - began == 600
+
+
+def test_of_those_whose_receive_failed_one_goes_on_trying(clock: VirtualClock) -> None:
+    turns = Turns(Limit(8), writers=2, clock=clock)
     turns.begin()
     turns.received(some=True, busy=True)
     turns.begin()
@@ -119,12 +186,12 @@ def test_of_those_whose_receive_failed_one_goes_on_trying() -> None:
     turns.received(some=True, busy=False)
 
     assert turns.failed()
-    with beginning(turns) as other:
-        assert stays_waiting(other)
+    other = Follower(clock, turns)
+    assert other.waits()
 
 
-def test_a_thread_is_alone_while_all_others_follow() -> None:
-    turns = Turns(Limit(8), writers=2)
+def test_a_thread_is_alone_while_all_others_follow(clock: VirtualClock) -> None:
+    turns = Turns(Limit(8), writers=2, clock=clock)
     turns.begin()
     assert turns.alone
     turns.received(some=True, busy=False)
