@@ -147,14 +147,20 @@ def _sqs() -> Any:
 
 def _log_failure(event: dict[str, Any], error: Exception) -> None:
     """One JSON line, of which an alarm counts the `enqueue_failed`. The exception's text may quote the event."""
-    attributes = (event.get("request") or {}).get("userAttributes") or {}
     answer = getattr(error, "response", None) or {}  # AWS's, if it answered; botocore's time-outs have None here
     line = {
         "level": "error",
         "event": "enqueue_failed",
-        "sub": attributes.get("sub"),
+        "sub": _sub(event),
         "user_pool_id": event.get("userPoolId"),
         "error": type(error).__name__,
         "code": answer.get("Error", {}).get("Code"),
     }
     print(json.dumps(line), flush=True)  # noqa: T201 (Lambda's standard output is its log)
+
+
+def _sub(event: dict[str, Any]) -> object:
+    try:
+        return event["request"]["userAttributes"]["sub"]
+    except (LookupError, TypeError):  # Cognito's event is not what it should be
+        return None
