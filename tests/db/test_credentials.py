@@ -1,6 +1,7 @@
 """Passwords that change while the worker runs, and the role that it runs under."""
 
 import json
+import re
 import subprocess
 import sys
 import uuid
@@ -21,8 +22,9 @@ from db.migrations import migrate
 from db.pool import Database
 from db.tables.activities import NewActivity, insert_activities
 from db.tables.users import NewUser, insert_users
+from tests.support.events import activity, sign_up
 from tests.support.postgres import Postgres
-from tests.support.sqs import REGION, Queues, SqsServer, aws_environment
+from tests.support.sqs import REGION, Queues, SqsServer, aws_environment, create_queues
 from tests.support.wait import wait_until
 from tests.support.worker_process import WorkerProcess, worker_environment
 
@@ -67,106 +69,106 @@ def secret_string(password: str) -> str:
     return json.dumps({"username": ROLE, "password": password, "engine": "postgres"})
 
 
-@pytest.fixture
-def guarded_postgres(own_postgres: Postgres) -> Postgres:
+@pytest.fixture(scope="module")
+def guarded_postgres() -> Iterator[Postgres]:
     """A Postgres, migrated, that asks everybody but its superuser for a password."""
-    migrate(own_postgres.url())
-    ((hba_file,),) = own_postgres.execute("SHOW hba_file")
-    Path(hba_file).write_text("host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
-    own_postgres.execute("SELECT pg_reload_conf()")
-    return own_postgres
+    with Postgres() as server:
+        migrate(server.url())
+        ((hba_file,),) = server.execute("SHOW hba_file")
+        Path(hba_file).write_text("host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        server.execute("SELECT pg_reload_conf()")
+        yield server
 
 
-@pytest.fixture
-def secret(sqs_server: SqsServer) -> Secret:
-    return Secret.create(sqs_server.endpoint_url, "the first")
-
-
-@pytest.fixture
-def worker(guarded_postgres: Postgres, queues: Queues, secret: Secret) -> Iterator[WorkerProcess]:
+@dataclass(frozen=True)
+class System:
     """A worker that logs in as its own role with the secret's password; DATABASE_URL names neither."""
+
+    postgres: Postgres
+    queues: Queues
+    secret: Secret
+    worker: WorkerProcess
+
+    def change_password(self, password: str) -> None:
+        """In the database alone; the connections end, which otherwise stay valid, as they would at a failover."""
+        self.postgres.execute(f"ALTER ROLE {ROLE} PASSWORD '{password}'")
+        self.postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> 'postgres'")
+
+    def check_arrival(self, name: str) -> None:
+        """A user who signs up now gets into the table."""
+        self.queues.send(sign_up(name))
+        self.wait_for_user(name)
+
+    def wait_for_user(self, name: str) -> None:
+        statement = f"SELECT 1 FROM users WHERE cognito_user_id = '{name}'"  # noqa: S608 (made here)
+        wait_until(lambda: self.postgres.execute(statement), ARRIVAL_TIMEOUT, f"{name} has not arrived")
+
+
+@pytest.fixture(scope="module")
+def system(guarded_postgres: Postgres, sqs_server: SqsServer) -> Iterator[System]:
     grant_worker(guarded_postgres.url(), ROLE, password="the first")
+    secret = Secret.create(sqs_server.endpoint_url, "the first")
     url = f"postgresql://127.0.0.1:{guarded_postgres.port}/postgres"
-    with WorkerProcess(environment=worker_environment(url, queues, settings=secret.settings)) as worker:
-        yield worker
+    with (
+        closing(create_queues(sqs_server.endpoint_url)) as queues,
+        WorkerProcess(environment=worker_environment(url, queues, settings=secret.settings)) as worker,
+    ):
+        yield System(guarded_postgres, queues, secret, worker)
 
 
-def signed_up(name: str) -> str:
-    data = {"cognito_user_id": name, "email": None, "display_name": name, "handle": name}
-    return json.dumps(envelope(name, "user.signed_up.v1", data))
+def test_a_worker_goes_on_with_the_new_password_without_a_restart(system: System) -> None:
+    system.check_arrival("before")
+
+    system.secret.put("the second")
+    system.change_password("the second")
+
+    system.check_arrival("after")
+    assert system.worker.running
+    assert "the second" not in str(system.worker)
+    assert "the first" not in str(system.worker)
 
 
-def posted(author: str, activity: uuid.UUID, reply_to: uuid.UUID | None = None) -> str:
-    reply = str(reply_to) if reply_to else None
-    data = {"cognito_user_id": author, "message": "hello", "expires_at": None, "reply_to_activity_uuid": reply}
-    return json.dumps(envelope(str(activity), "activity.created.v1", data))
+def test_a_password_that_the_database_does_not_take_yet_is_an_outage_and_no_more(system: System) -> None:
+    system.check_arrival("calm")
+    outages = len(system.worker.events("paused"))
+
+    system.change_password("the third")
+    system.queues.send(sign_up("between"))
+    system.worker.wait_for("paused", nth=outages + 1)
+    system.secret.put("the third")
+
+    system.wait_for_user("between")
+    assert system.queues.dead_letter_count() == 0
 
 
-def envelope(event_id: str, kind: str, data: dict[str, str | None]) -> dict[str, object]:
-    time = "2026-01-31T12:00:00Z"
-    return {"specversion": "1.0", "id": event_id, "source": "/test", "type": kind, "time": time, "data": data}
+def test_the_worker_does_all_of_its_work_under_its_role(system: System) -> None:
+    parent = str(uuid.uuid4())
 
-
-def wait_for_user(postgres: Postgres, name: str) -> None:
-    statement = f"SELECT 1 FROM users WHERE cognito_user_id = '{name}'"  # noqa: S608 (made here)
-    wait_until(lambda: postgres.execute(statement), ARRIVAL_TIMEOUT, f"{name} has not arrived")
-
-
-def test_a_worker_goes_on_with_the_new_password_without_a_restart(
-    guarded_postgres: Postgres, queues: Queues, secret: Secret, worker: WorkerProcess
-) -> None:
-    queues.send(signed_up("before"))
-    wait_for_user(guarded_postgres, "before")
-
-    guarded_postgres.execute(f"ALTER ROLE {ROLE} PASSWORD 'the second'")
-    secret.put("the second")
-    # Open connections stay valid after a rotation; these end, as they would at a failover.
-    guarded_postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> 'postgres'")
-    queues.send(signed_up("after"))
-
-    wait_for_user(guarded_postgres, "after")
-    assert worker.running
-    assert "the second" not in str(worker)
-    assert "the first" not in str(worker)
-
-
-def test_a_password_that_the_database_does_not_take_yet_is_an_outage_and_no_more(
-    guarded_postgres: Postgres, queues: Queues, secret: Secret, worker: WorkerProcess
-) -> None:
-    queues.send(signed_up("before"))
-    wait_for_user(guarded_postgres, "before")
-
-    guarded_postgres.execute(f"ALTER ROLE {ROLE} PASSWORD 'the second'")
-    guarded_postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> 'postgres'")
-    queues.send(signed_up("between"))
-    worker.wait_for("paused")
-    secret.put("the second")
-
-    wait_for_user(guarded_postgres, "between")
-    assert queues.dead_letter_count() == 0
-
-
-@pytest.mark.usefixtures("worker")
-def test_the_worker_does_all_of_its_work_under_its_role(guarded_postgres: Postgres, queues: Queues) -> None:
-    parent, reply = uuid.uuid4(), uuid.uuid4()
-
-    queues.send(signed_up("Ada"), posted("Ada", parent), posted("Ada", reply, reply_to=parent))
-    queues.send(signed_up("ADA"))  # a handle that is taken
+    system.queues.send(sign_up("ada"), activity("ada", id=parent), activity("ada", reply_to=parent))
+    system.queues.send(sign_up("ida", handle="ADA"))  # which is taken
 
     count = f"SELECT 1 FROM activities WHERE uuid = '{parent}' AND replies_count = 1"  # noqa: S608 (made here)
-    wait_until(lambda: guarded_postgres.execute(count), ARRIVAL_TIMEOUT, "the reply was not counted")
-    wait_for_user(guarded_postgres, "ADA")
-    assert queues.dead_letter_count() == 0
+    wait_until(lambda: system.postgres.execute(count), ARRIVAL_TIMEOUT, "the reply was not counted")
+    system.wait_for_user("ida")
+    assert system.queues.dead_letter_count() == 0
 
 
-def test_the_statements_run_under_the_worker_role(own_postgres: Postgres) -> None:
-    migrate(own_postgres.url())
-    grant_worker(own_postgres.url(), ROLE)
+@pytest.fixture
+def worker_role(database_url: str) -> Iterator[str]:
+    """A role that has been granted what the worker needs in the test's database, and no password."""
+    role = f"worker_{uuid.uuid4().hex}"
+    grant_worker(database_url, role)
+    yield role
+    with psycopg.connect(database_url) as connection:
+        connection.execute(f"DROP OWNED BY {role}".encode())
+        connection.execute(f"DROP ROLE {role}".encode())
+
+
+def test_the_statements_run_under_the_worker_role(database_url: str, worker_role: str) -> None:
     now = datetime.now(UTC)
     parent = NewActivity(uuid.uuid4(), "ada", "hello", None, None, now)
     reply = NewActivity(uuid.uuid4(), "ada", "hello back", parent.uuid, None, now)
-    database = open_database(own_postgres.url(user=ROLE))
-    with closing(database):
+    with closing(open_database(f"{database_url}?user={worker_role}")) as database:
         database.probe()
         with database.transaction() as connection:
             users = insert_users(connection, [NewUser(name, name, "ada", None, now) for name in ("ada", "ida")])
@@ -174,7 +176,8 @@ def test_the_statements_run_under_the_worker_role(own_postgres: Postgres) -> Non
 
     assert users.inserted == {"ada", "ida"}
     assert activities.inserted == {parent.uuid, reply.uuid}
-    assert own_postgres.execute("SELECT max(replies_count) FROM activities") == [(1,)]
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT max(replies_count) FROM activities").fetchone() == (1,)
 
 
 @pytest.mark.parametrize(
@@ -191,36 +194,30 @@ def test_the_statements_run_under_the_worker_role(own_postgres: Postgres) -> Non
         "UPDATE alembic_version SET version_num = '0'",
     ],
 )
-def test_the_worker_role_may_do_nothing_else(database_url: str, statement: str) -> None:
-    role = f"worker_{uuid.uuid4().hex}"
-    grant_worker(database_url, role)
-    url = f"{database_url}?user={role}"
-    try:
-        with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute(statement.encode())
-    finally:
-        with psycopg.connect(database_url) as connection:
-            connection.execute(f"DROP OWNED BY {role}".encode())
-            connection.execute(f"DROP ROLE {role}".encode())
+def test_the_worker_role_may_do_nothing_else(database_url: str, worker_role: str, statement: str) -> None:
+    url = f"{database_url}?user={worker_role}"
+    with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(statement.encode())
 
 
 def test_the_role_keeps_its_password_when_it_is_granted_again(guarded_postgres: Postgres) -> None:
-    assert grant_worker(guarded_postgres.url(), ROLE, password="the first")
-    assert not grant_worker(guarded_postgres.url(), ROLE, password="another")
+    role = "another_worker"
+    assert grant_worker(guarded_postgres.url(), role, password="the first")
+    assert not grant_worker(guarded_postgres.url(), role, password="another")
 
-    psycopg.connect(guarded_postgres.url(user=ROLE), password="the first").close()
+    psycopg.connect(guarded_postgres.url(user=role), password="the first").close()
 
 
-def test_the_password_does_not_reach_the_server(own_postgres: Postgres) -> None:
-    migrate(own_postgres.url())
-    own_postgres.execute("ALTER SYSTEM SET log_statement = 'all'")
-    own_postgres.execute("SELECT pg_reload_conf()")
+def test_the_password_does_not_reach_the_server(guarded_postgres: Postgres) -> None:
+    url = guarded_postgres.create_database("logged")
+    migrate(url)
+    guarded_postgres.execute("ALTER DATABASE logged SET log_statement = 'all'")
 
-    grant_worker(own_postgres.url(), ROLE, password="only the client knows")
+    grant_worker(url, "logged_worker", password="only the client knows")
 
-    ((data,),) = own_postgres.execute("SHOW data_directory")
+    ((data,),) = guarded_postgres.execute("SHOW data_directory")
     log = (Path(data).parent / "log").read_text()
-    assert "SCRAM-SHA-256$" in log
+    assert re.search(r"ROLE \W?logged_worker\W? .*SCRAM-SHA-256\$", log)
     assert "only the client knows" not in log
 
 
@@ -241,6 +238,7 @@ def test_a_secret_that_cannot_be_read_is_one_line(queues: Queues, sqs_server: Sq
     assert "ResourceNotFoundException" in status.stderr
 
 
+@pytest.mark.process
 def test_a_token_is_signed_for_the_host_and_the_user_of_the_url_and_needs_tls() -> None:
     url = "postgresql://signup_sync_worker@db.example.com:6432/app"
     script = f"from db.credentials import IamConninfo; print(IamConninfo({url!r})())"
