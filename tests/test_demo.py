@@ -12,6 +12,8 @@ import pytest
 from tests.support.demo_process import COLOUR, DemoProcess, beginning_on_a_terminal
 from tests.support.once import once
 
+pytestmark = pytest.mark.process
+
 USERS = ("ada", "alan", "grace", "mary")
 MESSAGES = (
     "Can it compose music?",

@@ -9,6 +9,8 @@ import pytest
 from tests.support.demo_process import COLOUR, TIMEOUT, DemoProcess, beginning_on_a_terminal
 from tests.support.wait import wait_until
 
+pytestmark = pytest.mark.process
+
 INTERRUPTED = "Interrupted. Everything is stopped and removed."
 
 ATTEMPTS = 5
