@@ -25,12 +25,16 @@ Process = subprocess.Popen[bytes]
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def run_processes(arguments: Sequence[str], settings: Sequence[Mapping[str, str]]) -> int:
-    """Run a worker for each of the settings (which come on top of the environment), until all have ended.
+def worker_command(*arguments: str) -> list[str]:
+    """What starts a worker that stops when its standard input ends. So none outlives its supervisor, even if that is
+    killed."""
+    return [sys.executable, "-P", "-m", "worker", *arguments, "--supervised"]
 
-    SIGTERM and SIGINT are passed on. Returns the exit status of the first that failed, else 0. `arguments` are the
-    command's, to which `--supervised` is added: a worker that stops when its standard input ends. So none outlives this
-    process, even if it is killed.
+
+def run_processes(command: Sequence[str], settings: Sequence[Mapping[str, str]]) -> int:
+    """Run the command for each of the settings (which come on top of the environment), until all have ended.
+
+    SIGTERM and SIGINT are passed on. Returns the exit status of the first that failed, else 0.
     """
     # Ends and signals in the order in which they happen; signal handlers may put (see `worker.assembly`).
     happened: queue.SimpleQueue[Process | int] = queue.SimpleQueue()
@@ -40,7 +44,6 @@ def run_processes(arguments: Sequence[str], settings: Sequence[Mapping[str, str]
 
     for number in SIGNALS:
         signal.signal(number, tell)
-    command = [sys.executable, "-P", "-m", "worker", *arguments, "--supervised"]
     processes = [_start(command, environment_with(own), happened) for own in settings]
     return _until_ended(processes, happened)
 

@@ -1,20 +1,20 @@
 """Several workers as one: they share the queue, and start, stop and fail together."""
 
-import json
 import os
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
-from tests.support import command
 from tests.support.events import sign_up
-from tests.support.ports import free_port
+from tests.support.invoke import invoke
+from tests.support.ports import free_ports
 from tests.support.sqs import Queues
 from tests.support.tables import names
 from tests.support.wait import wait_until
-from tests.support.worker_process import StartWorker, WorkerProcess
+from tests.support.worker_process import StartWorker, WorkerProcess, worker_environment
 
 STOP_LIMIT = 30  # seconds: the 25 that a worker promises, and a slow machine
 
@@ -29,15 +29,19 @@ def children(worker: WorkerProcess) -> list[int]:
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc (Linux)")
 
 
-def two(start_worker: StartWorker, *args: str, **settings: str) -> WorkerProcess:
-    worker = start_worker("--processes", "2", *args, **settings)
-    worker.wait_for("started", nth=2)
-    return worker
-
-
 @pytest.fixture
-def pair(start_worker: StartWorker) -> WorkerProcess:
-    return two(start_worker)
+def start_stubs(queues: Queues) -> Iterator[Callable[..., WorkerProcess]]:
+    """Start a supervisor of two that talk like workers and do nothing: `start_stubs("--busy")`."""
+    with ExitStack() as stack:
+
+        def start(*args: str) -> WorkerProcess:
+            environment = worker_environment("dbname=none", queues)
+            module = "tests.support.stub_supervisor"
+            supervisor = stack.enter_context(WorkerProcess(*args, environment=environment, module=module))
+            supervisor.wait_for("started", nth=2)
+            return supervisor
+
+        yield start
 
 
 def has_ended(pid: int) -> bool:
@@ -48,25 +52,34 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-@pytest.mark.parametrize("signal_name", ["terminate", "interrupt"])
-def test_all_work_and_all_stop(queues: Queues, database_url: str, pair: WorkerProcess, signal_name: str) -> None:
+def test_all_work_and_answer_and_stop(queues: Queues, database_url: str, start_worker: StartWorker) -> None:
+    first, second, third = free_ports(3)
+    settings = {"ADMIN_ADDRESS": f"127.0.0.1:{first}", "PROCESSES": "2"}
+    worker = start_worker(**settings)
+    worker.wait_for("started", nth=2)
     queues.send(*map(sign_up, sorted(NAMES)))
-    wait_until(lambda: names(database_url) == NAMES, 30, "not all rows are there")
+    wait_until(lambda: names(database_url) == NAMES, 60, "not all rows are there")
 
-    getattr(pair, signal_name)()
+    assert {line["admin_address"] for line in worker.events("started")} == {
+        f"127.0.0.1:{port}" for port in (first, second)
+    }
+    said = invoke("health", environment=settings)
+    assert (said.returncode, said.stdout) == (0, "alive\n")
+    said = invoke("health", environment={**settings, "PROCESSES": "3"})
+    assert (said.returncode, said.stdout) == (1, f"no worker at 127.0.0.1:{third}: Connection refused\n")
+    worker.terminate()
 
-    assert pair.wait(STOP_LIMIT) == 0
-    assert [line["clean"] for line in pair.events("stopped")] == [True, True]
+    assert worker.wait(STOP_LIMIT) == 0
+    assert [line["clean"] for line in worker.events("stopped")] == [True, True]
     assert queues.counts() == (0, 0, 0)
 
 
 @needs_proc
-@pytest.mark.parametrize("signal_name", ["terminate", "interrupt"])
-def test_a_signal_while_they_start_stops_them_cleanly(start_worker: StartWorker, signal_name: str) -> None:
+def test_a_signal_while_they_start_stops_them_cleanly(start_worker: StartWorker) -> None:
     worker = start_worker("--processes", "2", wait=False)
-    wait_until(lambda: len(children(worker)) == 2, 20, "they are not there")
+    wait_until(lambda: len(children(worker)) == 2, 60, "they are not there")
 
-    getattr(worker, signal_name)()
+    worker.interrupt()
 
     assert worker.wait(STOP_LIMIT) == 0, worker
     assert worker.events("process_failed") == []
@@ -76,63 +89,47 @@ def test_a_signal_while_they_start_stops_them_cleanly(start_worker: StartWorker,
 def test_all_stop_when_the_queue_is_empty(queues: Queues, database_url: str, start_worker: StartWorker) -> None:
     queues.send(*map(sign_up, sorted(NAMES)))
 
-    worker = two(start_worker, "--once")
+    worker = start_worker("--processes", "2", "--once")
 
     assert worker.wait(60) == 0
     assert names(database_url) == NAMES
 
 
 @needs_proc
-def test_one_that_is_killed_takes_the_others_with_it(
-    queues: Queues, database_url: str, start_worker: StartWorker
-) -> None:
-    worker = two(start_worker, VISIBILITY_TIMEOUT_SECONDS="2")
-    queues.send(*map(sign_up, sorted(NAMES)))
-
-    os.kill(children(worker)[0], signal.SIGKILL)
-
-    assert worker.wait(STOP_LIMIT) == 1
-    assert worker.wait_for("process_failed")["exit_status"] == -signal.SIGKILL
-    start_worker()
-    wait_until(lambda: names(database_url) == NAMES, 30, "something is lost")
-
-
-@needs_proc
-def test_none_outlives_the_first_process(pair: WorkerProcess) -> None:
-    workers = children(pair)
+def test_none_outlives_the_first_process(start_worker: StartWorker) -> None:
+    worker = start_worker("--processes", "2")
+    worker.wait_for("started", nth=2)
+    workers = children(worker)
     assert len(workers) == 2
 
-    pair.kill()
+    worker.kill()
 
     wait_until(lambda: all(map(has_ended, workers)), STOP_LIMIT, "a worker goes on")
 
 
-def test_a_second_signal_ends_all_at_once(start_worker: StartWorker) -> None:
-    worker = two(start_worker, RECEIVE_WAIT_SECONDS="20")
-    wait_until(lambda: len(worker.events("opened")) == 2, 20, "the database is not open")
-    worker.terminate()
-    worker.wait_for("stopping", nth=2)
+@needs_proc
+def test_one_that_is_killed_takes_the_others_with_it(start_stubs: Callable[..., WorkerProcess]) -> None:
+    supervisor = start_stubs()
 
-    worker.terminate()
+    os.kill(children(supervisor)[0], signal.SIGKILL)
 
-    assert worker.wait(STOP_LIMIT) == 128 + signal.SIGTERM
+    assert supervisor.wait(STOP_LIMIT) == 1
+    assert supervisor.wait_for("process_failed")["exit_status"] == -signal.SIGKILL
+    assert len(supervisor.events("stopped")) == 1
 
 
-def test_each_has_an_admin_server_and_health_asks_all(start_worker: StartWorker) -> None:
-    first = free_port()
-    second = first + 1
-    settings = {"ADMIN_ADDRESS": f"127.0.0.1:{first}", "PROCESSES": "2"}
-    worker = start_worker(**settings)
-    worker.wait_for("started", nth=2)
+@pytest.mark.parametrize(("signal_name", "number"), [("terminate", signal.SIGTERM), ("interrupt", signal.SIGINT)])
+def test_each_signal_is_passed_on_and_a_second_one_ends_all_at_once(
+    start_stubs: Callable[..., WorkerProcess], signal_name: str, number: int
+) -> None:
+    supervisor = start_stubs("--busy")
+    getattr(supervisor, signal_name)()
+    supervisor.wait_for("stopping", nth=2)
+    assert [line["signal"] for line in supervisor.events("stopping")] == [number] * 2
 
-    for port in (first, second):
-        with urlopen(f"http://127.0.0.1:{port}/status") as answer:
-            assert json.load(answer)["received_total"] == 0
-    environment = command.command_environment(settings)
-    said = command.run("health", environment=environment)
-    assert (said.returncode, said.stdout) == (0, "alive\n")
-    said = command.run("health", environment={**environment, "PROCESSES": "3"})
-    assert (said.returncode, said.stdout) == (1, f"no worker at 127.0.0.1:{second + 1}: Connection refused\n")
+    getattr(supervisor, signal_name)()
+
+    assert supervisor.wait(STOP_LIMIT) == 128 + number
 
 
 def test_what_is_wrong_is_said_once(queues: Queues, start_worker: StartWorker) -> None:

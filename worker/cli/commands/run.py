@@ -10,7 +10,7 @@ import click
 from worker.assembly import Worker, check_queues
 from worker.cli import logs
 from worker.settings import MAX_PROCESSES, WorkerSettings
-from worker.supervisor import run_processes, stop_with_input, take_signals
+from worker.supervisor import run_processes, stop_with_input, take_signals, worker_command
 
 
 @click.command
@@ -47,7 +47,7 @@ def worker(processes: int | None, until_empty: bool, supervised: bool) -> None:
     if count > 1 and not supervised:
         check_queues(settings)
         own = [{"ADMIN_ADDRESS": settings.admin_address_of(number)} for number in range(count)]
-        os._exit(run_processes(["--once"] if until_empty else [], own))
+        os._exit(run_processes(worker_command(*["--once"] if until_empty else []), own))
     _run(Worker(settings, until_empty=until_empty), supervised=supervised)
 
 
