@@ -36,10 +36,13 @@ class Position:
     def parse(cls, text: str) -> Self:
         """Read what `str` made. Raises `ValueError`."""
         created_at, _, uuid = text.partition("/")
-        position = cls(datetime.fromisoformat(created_at), UUID(uuid))
-        if position.created_at.tzinfo is None:
+        time = datetime.fromisoformat(created_at)
+        if time.tzinfo is None:
             raise ValueError("the time has no time zone")
-        return position
+        try:
+            return cls(time.astimezone(UTC), UUID(uuid))
+        except OverflowError:
+            raise ValueError("the time is, in UTC, outside the years 1 to 9999") from None
 
     def __str__(self) -> str:
         return f"{self.created_at.astimezone(UTC).isoformat().replace('+00:00', 'Z')}/{self.uuid}"

@@ -4,12 +4,14 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Self
 from uuid import UUID
 
 import psycopg
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from psycopg import sql
 
 from db.tables.activities import NewActivity, insert_activities
@@ -189,6 +191,70 @@ def test_a_position_is_what_its_text_says() -> None:
 def test_what_is_no_position_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (the text is Python's)
         Position.parse(text)
+
+
+days = st.datetimes(
+    min_value=datetime(1, 1, 2),  # noqa: DTZ001 (Hypothesis adds the zone)
+    max_value=datetime(9999, 12, 30),  # noqa: DTZ001
+    timezones=st.builds(lambda minutes: timezone(timedelta(minutes=minutes)), st.integers(-1439, 1439)),
+)
+
+
+@given(created_at=days, uuid_=st.uuids())
+def test_a_position_is_the_same_when_it_was_written_and_read(created_at: datetime, uuid_: UUID) -> None:
+    position = Position(created_at, uuid_)
+
+    assert Position.parse(str(position)) == position
+
+
+parts_of_positions = st.text(st.characters(exclude_categories=()), max_size=5) | st.sampled_from(
+    [*"/TZ:", "0001-01-01", "2026-01-31", "9999-12-31", "T12:00:00", "00:00", "+23:59", "-23:59", str(UUID(int=7))]
+)
+
+
+@given(st.lists(parts_of_positions, max_size=6).map("".join))
+@example("0001-01-01T00:00:00+23:59/00000000-0000-0000-0000-000000000007")
+@example("9999-12-31T23:59:59-23:59/00000000-0000-0000-0000-000000000007")
+def test_any_text_at_all_is_a_position_or_refused_in_one_line(text: str) -> None:
+    outcome = outcome_of(text)
+
+    if isinstance(outcome, ValueError):
+        assert len(str(outcome).splitlines()) == 1
+    else:
+        assert Position.parse(str(outcome)) == outcome
+
+
+def outcome_of(text: str) -> Position | ValueError:
+    try:
+        return Position.parse(text)
+    except ValueError as error:
+        return error
+
+
+@settings(max_examples=40)
+@given(times=st.lists(st.integers(0, 3), max_size=12), size=st.integers(1, 7))
+def test_pages_of_any_size_hold_everything_once_and_in_order(
+    connection: Connection, times: list[int], size: int
+) -> None:
+    with connection.transaction(force_rollback=True):
+        parent = post(connection, "parent", author="2", at=NOON - HOUR)
+        for number, microseconds in enumerate(times):
+            at = NOON + timedelta(microseconds=microseconds)
+            post(connection, f"{microseconds} {number}", at=at, reply_to=parent)
+
+        def of_user(before: Position | None) -> Page:
+            page = json.loads(user_with_activities(connection, "ada", before=before, limit=size) or b"")["activities"]
+            return list(page)
+
+        def replies(after: Position | None) -> Page:
+            page = json.loads(activity_with_replies(connection, parent, after=after, limit=size) or b"")["replies"]
+            return list(page)
+
+        newest_first = paged(of_user)
+        assert paged(lambda before: home(connection, before=before, limit=size)) == [*newest_first, "parent"]
+        assert paged(replies) == newest_first[::-1]
+    assert sorted(newest_first) == sorted(f"{microseconds} {number}" for number, microseconds in enumerate(times))
+    assert [int(message.split()[0]) for message in newest_first] == sorted(times, reverse=True)
 
 
 # 2,000 users, of whom user 7 has posted a tenth of the 100,000 activities in 70 days. A third are replies, a tenth of
