@@ -346,6 +346,46 @@ def test_any_text_at_all_is_invalid_and_not_a_crash(body: str) -> None:
     assert isinstance(outcome_of(body), InvalidEvent)
 
 
+@given(st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(anything, inner), max_leaves=5))
+def test_any_json_at_all_is_invalid_and_not_a_crash(value: object) -> None:
+    assert isinstance(outcome_of(json.dumps(value)), InvalidEvent)
+
+
+def text(max_size: int) -> st.SearchStrategy[str]:
+    return st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=max_size)
+
+
+days = st.datetimes(
+    min_value=datetime(1, 1, 2),  # noqa: DTZ001 (Hypothesis adds the zone)
+    max_value=datetime(9999, 12, 30),  # noqa: DTZ001
+    timezones=st.timezones(),
+)
+activities = st.builds(
+    ActivityCreated.new,
+    author=text(128),
+    message=text(1024),
+    source=text(10),
+    expires_at=st.none() | days,
+    reply_to=st.none() | st.uuids(),
+    time=days,
+    traceparent=st.none() | text(10),
+)
+sign_ups = st.builds(
+    UserSignedUp.new,
+    cognito_user_id=text(128),
+    handle=st.from_regex(r"[^\x00\s]{1,64}", fullmatch=True),
+    display_name=text(200),
+    source=text(10),
+    email=st.none() | text(300),
+    time=days,
+)
+
+
+@given(activities | sign_ups)
+def test_an_event_is_the_same_when_it_was_written_and_read(event: UserSignedUp | ActivityCreated) -> None:
+    assert parse_event(event.model_dump_json()) == event
+
+
 def outcome_of(body: str) -> UserSignedUp | ActivityCreated | InvalidEvent:
     try:
         return parse_event(body)

@@ -175,7 +175,6 @@ def test_the_wheel_holds_the_one_package_with_its_types_schema_and_statements(wh
     assert "signup_sync/postgres/sql/home_feed.sql" in package
 
 
-@pytest.mark.process
 def test_each_import_finds_what_the_backend_means(backend: Backend) -> None:
     found = json.loads(backend.run("-c", WHERE))
 
@@ -187,7 +186,6 @@ def test_each_import_finds_what_the_backend_means(backend: Backend) -> None:
     assert SOURCE.parent.resolve() not in [Path(entry).resolve() for entry in found["path"] if entry]
 
 
-@pytest.mark.process
 def test_the_package_needs_only_boto3_and_pydantic(backend: Backend) -> None:
     printed = backend.run("-c", ONLY_ITS_DEPENDENCIES)
 
@@ -208,7 +206,6 @@ def test_what_the_backend_publishes_is_in_the_feed_it_reads(
     assert [(activity["handle"], activity["message"]) for activity in feed] == [("ada", MESSAGE)]
 
 
-@pytest.mark.process
 def test_the_backend_passes_a_strict_type_check(backend: Backend) -> None:
     # What mypy has read of pydantic and psycopg stays as it is from run to run.
     strict = ("--strict", "--config-file=", "--cache-dir", SOURCE.parent / ".mypy_cache" / "backend")
