@@ -43,9 +43,14 @@ def wait_for_messages(queue: Queue, timeout: int) -> None:
     connection: socket.socket = request.environ["werkzeug.socket"]
     deadline = time.monotonic() + _longest(queue, timeout)
     while not queue.messages and time.monotonic() < deadline:
-        if has_hung_up(connection):
-            raise ConnectionAbortedError("the caller of ReceiveMessage has hung up")
+        _check_caller(connection)
         queue._messages_lock.wait(POLLING_INTERVAL)  # noqa: SLF001 (lets others in meanwhile: see `receive_message`)
+    _check_caller(connection)
+
+
+def _check_caller(connection: socket.socket) -> None:
+    if has_hung_up(connection):
+        raise ConnectionAbortedError("the caller of ReceiveMessage has hung up")
 
 
 def receive_message(backend: SQSBackend, queue_name: str, count: int, timeout: int, *args: Any) -> Any:

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,11 +11,28 @@ from typing import get_args
 import psycopg
 import pytest
 
-from tests.support.postgres import Postgres, StopMode
+from tests.support.postgres import Postgres, StopMode, memory
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def own_postgres(server: Postgres) -> Iterator[Postgres]:
+    """This module's alone: started, with the settings that it had at first, whatever the test before has done to it."""
+    ((data,),) = server.execute("SHOW data_directory")
+    settings = Path(data) / "postgresql.auto.conf"  # where ALTER SYSTEM writes
+    before = settings.read_text()
+    yield server
+    settings.write_text(before)
+    server.restart()
 
 
 def test_a_restart_keeps_port_and_data(own_postgres: Postgres) -> None:
@@ -56,9 +74,15 @@ def test_a_server_that_does_not_start_says_why(own_postgres: Postgres) -> None:
     assert not own_postgres.running
 
 
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """For a server, and not there yet."""
+    with tempfile.TemporaryDirectory(prefix="postgres-", dir=memory()) as parent:
+        yield Path(parent) / "postgres"
+
+
 @pytest.mark.process
-def test_closing_removes_the_directory(tmp_path: Path) -> None:
-    directory = tmp_path / "postgres"
+def test_closing_removes_the_directory(directory: Path) -> None:
     with Postgres(directory) as postgres:
         assert postgres.running
         assert (directory / "log").exists()
@@ -82,12 +106,12 @@ def test_letters_beyond_ascii_have_lower_case(empty_database_url: str) -> None:
 
 
 @pytest.mark.process
-def test_the_server_goes_when_the_tests_are_killed(tmp_path: Path) -> None:
+def test_the_server_goes_when_the_tests_are_killed(directory: Path) -> None:
     script = f"""
 from pathlib import Path
 import time
 from tests.support.postgres import Postgres
-postgres = Postgres(Path({str(tmp_path / "postgres")!r}))
+postgres = Postgres(Path({str(directory)!r}))
 postgres.start()
 print(postgres.url(), flush=True)
 time.sleep(60)
@@ -99,7 +123,7 @@ time.sleep(60)
         os.kill(tests.pid, signal.SIGKILL)
 
     wait_until(lambda: not accepts_connections(url), timeout=30, message="Postgres has outlived its tests")
-    wait_until(lambda: not (tmp_path / "postgres").exists(), timeout=30, message="its directory has outlived the tests")
+    wait_until(lambda: not directory.exists(), timeout=30, message="its directory has outlived the tests")
 
 
 @pytest.fixture

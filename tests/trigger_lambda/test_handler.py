@@ -248,7 +248,6 @@ def check_log(log: list[str], error: str, code: str | None = None) -> None:
 
 
 @pytest.mark.process
-@pytest.mark.process
 def test_an_endpoint_that_is_dead_does_not_keep_anybody_out() -> None:
     check_failure(invoke_once(environment(f"http://127.0.0.1:{free_port()}")), "EndpointConnectionError")
 
@@ -327,7 +326,6 @@ def test_a_failure_is_not_remembered(queues: Queues) -> None:
     assert len(take_all(queues)) == 1
 
 
-@pytest.mark.process
 @pytest.mark.usefixtures("without_queue")
 def test_a_function_without_its_queue_lets_everybody_in(capsys: pytest.CaptureFixture[str]) -> None:
     assert handler(ADA, None) == ADA
