@@ -55,20 +55,17 @@ class Account:
         for group in self.groups:
             self.ec2.delete_security_group(GroupId=group)
 
-    def run(self, *args: str, stdin: str | None = None, **settings: str) -> Done:
-        """As a process if it is answered."""
+    def run(self, *args: str, stdin: str = "", **settings: str) -> Done:
         environment = command.command_environment({**self.environment, **settings})
-        if stdin is None:
-            return invoke("rds", *args, environment=environment)
-        return command.run("rds", *args, environment=environment, stdin=stdin)
+        return invoke("rds", *args, environment=environment, stdin=stdin)
 
-    def works(self, *args: str, stdin: str | None = None, **settings: str) -> str:
+    def works(self, *args: str, stdin: str = "", **settings: str) -> str:
         """What it prints."""
         done = self.run(*args, stdin=stdin, **settings)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def refusal(self, *args: str, stdin: str | None = None, **settings: str) -> str:
+    def refusal(self, *args: str, stdin: str = "", **settings: str) -> str:
         done = self.run(*args, stdin=stdin, **settings)
         assert (done.returncode, done.stdout) == (2, "")
         return done.stderr.splitlines()[-1].rpartition("signup-sync: ")[2]
@@ -303,7 +300,7 @@ def answering(body: bytes, status: int = 200) -> Iterator[str]:
             """Say nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=[0.02])
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

@@ -1,10 +1,10 @@
+import os
 import re
-import subprocess
-import sys
 from contextlib import closing
 from itertools import pairwise
-from pathlib import Path
+from unittest.mock import patch
 
+import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +13,7 @@ from signup_sync.sqs import BATCH_ENTRIES, MESSAGE_BYTES, Failure, Outgoing, Sqs
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
 from tests.support.sqs import Queues, SqsServer, aws_environment, create_queues, sqs_client
-from worker.aws.sqs import Queue, text_attribute
-
-ROOT = Path(__file__).parents[3]
+from worker.aws.sqs import Queue, connect, text_attribute
 
 
 @pytest.fixture
@@ -165,23 +163,18 @@ def test_an_answer_without_failures_has_none(queue: Queue) -> None:
     assert failures == []
 
 
-# What a person reads who has just set it up. In a process of its own, since boto3 keeps what it has found.
-SCRIPT = """
-import sys
-from signup_sync.sqs import SqsError
-from worker.aws.sqs import Queue, connect
-try:
-    print(Queue(sys.argv[1], connect(attempts=1)).describe().arn)
-except SqsError as error:
-    print(error.code, error, sep="|")
-"""
+# What a person reads who has just set it up.
 
 
 def describe_with(environment: dict[str, str], queue_url: str) -> list[str]:
-    command = [sys.executable, "-c", SCRIPT, queue_url]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    assert len(done.stdout.splitlines()) == 1
-    return done.stdout.strip().split("|")
+    """The queue's ARN; or the code of an error, and its text."""
+    # boto3 keeps what it has found in its session.
+    with patch.dict(os.environ, environment, clear=True), patch.object(boto3, "DEFAULT_SESSION", None):
+        try:
+            with closing(connect(attempts=1)) as client:
+                return [Queue(queue_url, client).describe().arn]
+        except SqsError as error:
+            return [error.code, str(error)]
 
 
 @pytest.fixture(scope="module")
