@@ -12,9 +12,13 @@ ROOT = Path(__file__).parents[2]
 
 FIRST = ("0001", "users and activities")
 
-MIGRATE = (
-    "import sys; from db.migrations import migrate; print(*[revision.number for revision in migrate(sys.argv[1])])"
-)
+MIGRATE = """
+import sys
+from db.migrations import migrate
+print("ready", flush=True)
+sys.stdin.readline()
+print(*[revision.number for revision in migrate(sys.argv[1])])
+"""
 
 
 def tables(url: str) -> set[str]:
@@ -36,12 +40,17 @@ def test_a_second_migration_finds_nothing_to_do(empty_database_url: str) -> None
 
 def test_two_tasks_may_migrate_at_once(empty_database_url: str) -> None:
     command = [sys.executable, "-c", MIGRATE, empty_database_url]
-    tasks = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        other.stdin.write("go\n")
+        other.stdin.flush()
+        ours = migrate(empty_database_url)
+        theirs, _ = other.communicate()
 
-    outputs = [task.communicate()[0].split() for task in tasks]
-
-    assert [task.returncode for task in tasks] == [0, 0]
-    assert sorted(map(bool, outputs)) == [False, True]  # one applied all, the other none
+    assert other.returncode == 0
+    assert sorted([bool(ours), bool(theirs.split())]) == [False, True]  # one applied all, the other none
     assert {"users", "activities"} < tables(empty_database_url)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.admin import ADMIN, get
 from tests.support.events import sign_up
-from tests.support.sqs import Queues
+from tests.support.postgres import Postgres
+from tests.support.sqs import SqsServer, create_queues
 from tests.support.worker_process import WorkerProcess, worker_environment
 
 DASHBOARD: dict[str, Any] = json.loads((Path(__file__).parents[2] / "deploy/grafana-dashboard.json").read_text())
@@ -42,16 +45,18 @@ def in_legend(target: dict[str, str]) -> set[str]:
     return set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
 
 
-@pytest.fixture
-def exposed(database_url: str, queues: Queues) -> Labels:
+@pytest.fixture(scope="module")
+def exposed(postgres: Postgres, migrated_template: str, sqs_server: SqsServer) -> Labels:
     """The names of all samples of a worker that has written a row, each with the names of its labels."""
-    queues.send(sign_up("ada"))
-    environment = worker_environment(
-        database_url, queues, settings={"RECEIVE_WAIT_SECONDS": "1", "LOG_LEVEL": "debug", **ADMIN}
-    )
-    with WorkerProcess(environment=environment) as worker:
-        worker.wait_for("batch_committed")
-        text = get(worker, "/metrics").text
+    database = f"dashboard_{uuid.uuid4().hex}"
+    url = postgres.create_database(database, template=migrated_template)
+    with closing(create_queues(sqs_server.endpoint_url)) as queues:
+        queues.send(sign_up("ada"))
+        settings = {"RECEIVE_WAIT_SECONDS": "1", "LOG_LEVEL": "debug", **ADMIN}
+        with WorkerProcess(environment=worker_environment(url, queues, settings=settings)) as worker:
+            worker.wait_for("batch_committed")
+            text = get(worker, "/metrics").text
+    postgres.drop_database(database)
     found: Labels = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
