@@ -12,9 +12,7 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-import boto3
 import psycopg
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -24,7 +22,11 @@ DEFAULT_PORT = 5432
 SERVER_NAME_CHECKED = "verify-full"  # sslmode (PostgreSQL documentation, 32.19 "SSL Support", Table 32.1)
 
 # Within the time that somebody waits for a connection (`ACQUIRE_TIMEOUT` in `db.pool`), whose next attempt asks again.
-_CONFIG = Config(connect_timeout=1.0, read_timeout=1.0, retries={"mode": "standard", "total_max_attempts": 1})
+_CONFIG: dict[str, Any] = {
+    "connect_timeout": 1.0,
+    "read_timeout": 1.0,
+    "retries": {"mode": "standard", "total_max_attempts": 1},
+}
 
 _making_client = Lock()
 
@@ -109,7 +111,10 @@ def _client(service: str) -> Any:
 
 @cache
 def _make_client(service: str) -> Any:
-    return boto3.Session().client(service, config=_CONFIG)  # type: ignore[call-overload] # stubs of other services
+    import boto3  # noqa: PLC0415 (see `signup_sync.sqs.connect`)
+    from botocore.config import Config  # noqa: PLC0415 (see `signup_sync.sqs.connect`)
+
+    return boto3.Session().client(service, config=Config(**_CONFIG))  # type: ignore[call-overload] # stubs of other services
 
 
 def _describe(error: BotoCoreError | ClientError) -> str:

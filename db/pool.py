@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from db.credentials import Conninfo, resolved
 from db.statements import statement
@@ -82,11 +82,17 @@ class Database:
         """A connection in a transaction (READ COMMITTED) that commits at the end, or rolls back if it is left by an
         exception.
 
-        Raises `psycopg.Error`, of which `psycopg_pool.PoolTimeout` says that no connection could be had.
+        Raises `psycopg.Error`: that of connecting where no connection could be had, or `psycopg_pool.PoolTimeout` where
+        one can be made, and only those of the pool are all in use.
         """
-        with self._pool.connection() as connection:
-            connection.execute(statement("set_limits"), self._limits)
-            yield connection
+        try:
+            with self._pool.connection() as connection:
+                connection.execute(statement("set_limits"), self._limits)
+                yield connection
+        except PoolTimeout:
+            # The pool does not say why. Whoever reads of an outage wants to know.
+            psycopg.connect(self._conninfo()).close()
+            raise
 
     def pool_statistics(self) -> dict[str, int]:
         """As psycopg_pool names them (its documentation, "Pool stats"); they begin anew at each `reset`."""

@@ -8,8 +8,25 @@
 `signup_sync.postgres` (extra `postgres`) reads the feeds.
 """
 
-from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp
-from signup_sync.publisher import NotPublished, Publisher, Unpublished
-from signup_sync.sqs import SqsError
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp
+    from signup_sync.publisher import NotPublished, Publisher, Unpublished
+    from signup_sync.sqs import SqsError
 
 __all__ = ["ActivityCreated", "InvalidEvent", "NotPublished", "Publisher", "SqsError", "Unpublished", "UserSignedUp"]
+
+_MODULES = {
+    **dict.fromkeys(("ActivityCreated", "InvalidEvent", "UserSignedUp"), "events"),
+    **dict.fromkeys(("NotPublished", "Publisher", "Unpublished"), "publisher"),
+    "SqsError": "sqs",
+}
+
+
+def __getattr__(name: str) -> object:
+    """When it is asked for: who only reads feeds need not wait for what publishing needs (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from signup_sync.aws_errors import AwsError, explain, refuse_cut_answers, short_code
@@ -65,6 +63,9 @@ def connect(*, wait_seconds: int = 0, connections: int = 10, attempts: int = CAL
     `wait_seconds` is how long its receives will wait, `connections` how many calls may be under way at once. The region
     is AWS_REGION, as for the other SDKs, else what boto3 finds. Raises `SqsError` when the settings are not enough.
     """
+    import boto3  # noqa: PLC0415 (it takes a tenth of a second, which no --help should wait for)
+    from botocore.config import Config  # noqa: PLC0415
+
     config = Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT + wait_seconds,
@@ -138,7 +139,10 @@ def failures_of(answer: Any) -> list[Failure]:
     """What failed of a batch call that succeeded."""
     return [
         Failure(
-            int(entry["Id"]), short_code(entry.get("Code", "Unknown")), bool(entry.get("SenderFault")), entry.get("Message", "")
+            int(entry["Id"]),
+            short_code(entry.get("Code", "Unknown")),
+            bool(entry.get("SenderFault")),
+            entry.get("Message", ""),
         )
         for entry in answer.get("Failed") or []
     ]

@@ -10,7 +10,7 @@ from psycopg_pool import PoolTimeout
 
 from db.pool import Database, DatabaseReadOnly
 from db.statements import statement
-from signup_sync.postgres.errors import Fault, fault_of
+from signup_sync.postgres.errors import Fault, describe, fault_of
 from signup_sync.postgres.statements import Connection
 from tests.support.ports import free_port
 from tests.support.postgres import CreateRole, Postgres
@@ -189,15 +189,28 @@ def test_a_reset_ends_an_outage_at_once(postgres: Postgres, database_url: str) -
             assert value(connection, "SELECT count(*) FROM users") == 1
 
 
-def test_a_database_that_is_away_is_said_to_be_away() -> None:
+@pytest.mark.process  # the pool takes its three seconds
+def test_a_database_that_is_away_is_said_to_be_away_and_why() -> None:
     with (
         opened(f"postgresql://postgres@127.0.0.1:{free_port()}/gone") as database,
-        pytest.raises(PoolTimeout) as caught,
+        pytest.raises(psycopg.OperationalError) as caught,
         database.transaction(),
     ):
         pass
 
     assert fault_of(caught.value) is Fault.DATABASE
+    assert "Connection refused" in describe(caught.value)
+
+
+@pytest.mark.process  # the same
+def test_a_pool_whose_connections_are_all_in_use_says_so(database_url: str) -> None:
+    with (
+        opened(database_url, max_connections=1) as database,
+        database.transaction(),
+        pytest.raises(PoolTimeout),
+        database.transaction(),
+    ):
+        pass
 
 
 def test_there_are_never_more_connections_than_allowed(database_url: str) -> None:

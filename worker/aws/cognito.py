@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from signup_sync.aws_errors import AwsError, explain, refuse_cut_answers
@@ -47,6 +45,9 @@ def connect(*, attempts: int = CALL_ATTEMPTS) -> "CognitoIdentityProviderClient"
     It slows down when it is throttled, and stays slow for a while (Boto3 documentation, "Retries", "Adaptive retry
     mode"): the quota for ListUsers is shared by all who call it in this account and region. Raises `CognitoError`.
     """
+    import boto3  # noqa: PLC0415 (see `signup_sync.sqs.connect`)
+    from botocore.config import Config  # noqa: PLC0415 (see `signup_sync.sqs.connect`)
+
     config = Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,

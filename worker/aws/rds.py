@@ -5,8 +5,6 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from db.credentials import DEFAULT_PORT
@@ -17,7 +15,11 @@ Address = IPv4Address | IPv6Address
 # "The instance restarts automatically after 7 days" (Amazon RDS API Reference, StopDBInstance).
 DAYS_UNTIL_RESTART = 7
 
-_CONFIG = Config(connect_timeout=3.0, read_timeout=20.0, retries={"mode": "standard", "total_max_attempts": 3})
+_CONFIG: dict[str, Any] = {
+    "connect_timeout": 3.0,
+    "read_timeout": 20.0,
+    "retries": {"mode": "standard", "total_max_attempts": 3},
+}
 
 
 class RdsError(AwsError):
@@ -59,8 +61,11 @@ def connect(service: Literal["rds", "ec2"]) -> Any:
 
     The caller closes it. Raises `RdsError`.
     """
+    import boto3  # noqa: PLC0415 (see `signup_sync.sqs.connect`)
+    from botocore.config import Config  # noqa: PLC0415 (see `signup_sync.sqs.connect`)
+
     try:
-        return boto3.client(service, config=_CONFIG)
+        return boto3.client(service, config=Config(**_CONFIG))
     except (BotoCoreError, ValueError) as error:
         raise _rds_error(service, "Connect", error) from error
 

@@ -1,31 +1,29 @@
 """The command line, `signup-sync`: which commands there are, and how they say what went wrong.
 
 Each command is a module of `worker/cli/commands`, imported when it is used, so that none waits for what others need.
+Here is what stands in `signup-sync --help`: it comes at once, because it imports nothing else.
 """
 
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
-import psycopg
 
-from signup_sync.postgres.errors import describe
-from signup_sync.sqs import SqsError
 from worker.cli.refused import Refused
-from worker.settings import InvalidSettings, adopt_region
 
-# Command: its module in `worker.cli.commands`, where it is found under its own name (`-` becomes `_`).
-_MODULES = {
-    "worker": "run",
-    "health": "health",
-    "db": "database",
-    "dlq": "dlq",
-    "publish": "publish",
-    "reconcile": "reconcile",
-    "feed": "feed",
-    "console": "console",
-    "rds": "rds",
-    "schema": "schema",
-    "completion": "completion",
+# Command: its module in `worker.cli.commands`, where it is found under its own name (`-` becomes `_`); what it does.
+_COMMANDS = {
+    "worker": ("run", "Write what is in the events queue into the database."),
+    "health": ("health", "Say whether the worker on this machine is alive."),
+    "db": ("database", "Look after the database."),
+    "dlq": ("dlq", "Look at dead letters, mend them, and send them back."),
+    "publish": ("publish", "Put events into the events queue."),
+    "reconcile": ("reconcile", "Enqueue the users of a Cognito pool who have no row."),
+    "feed": ("feed", "Show the home feed: what was posted, newest first."),
+    "console": ("console", "Serve a web page for operators."),
+    "rds": ("rds", "Stop and start the RDS instance, and let yourself in."),
+    "schema": ("schema", "Print the event contract as JSON Schema."),
+    "completion": ("completion", "Print a script that completes commands in your shell."),
 }
 
 
@@ -33,22 +31,49 @@ class Commands(click.Group):
     """The commands, imported when they are asked for; what they raise becomes one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(_MODULES)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _MODULES:
+        if cmd_name not in _COMMANDS:
             return None
-        module = import_module(f"worker.cli.commands.{_MODULES[cmd_name]}")
+        module = import_module(f"worker.cli.commands.{_COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, but a name that is nearly one of ours is told what it may have been meant for."""
+        near = get_close_matches(args[0], _COMMANDS, 1)
+        if near and near[0] != args[0]:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except (InvalidSettings, SqsError) as error:
-            raise Refused(str(error)) from error
-        except psycopg.Error as error:
-            raise Refused(f"database: {describe(error)}") from error
+        except Exception as error:
+            line = _in_one_line(error)
+            if line is None:
+                raise
+            raise Refused(line) from error
+
+
+def _in_one_line(error: Exception) -> str | None:
+    """What is told to a person; None for what is no mistake of theirs, and nothing that is away."""
+    import psycopg  # noqa: PLC0415 (--help would wait for it, and for what follows)
+
+    from signup_sync.postgres.errors import describe  # noqa: PLC0415
+    from signup_sync.sqs import SqsError  # noqa: PLC0415
+    from worker.settings import InvalidSettings  # noqa: PLC0415
+
+    if isinstance(error, InvalidSettings | SqsError):
+        return str(error)
+    return f"database: {describe(error)}" if isinstance(error, psycopg.Error) else None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,4 +90,6 @@ def cli() -> None:
       signup-sync worker            run until stopped
       signup-sync worker --once     run until the queue is empty
     """
+    from worker.settings import adopt_region  # noqa: PLC0415 (as above)
+
     adopt_region()

@@ -5,9 +5,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import boto3
 import psycopg
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from db.pool import Database
@@ -44,6 +42,9 @@ class OldestMessage:
     def __init__(self, queue_url: str) -> None:
         """Raises `BotoCoreError`."""
         self._name = queue_url.rpartition("/")[2]
+        import boto3  # noqa: PLC0415 (see `signup_sync.sqs.connect`)
+        from botocore.config import Config  # noqa: PLC0415 (see `signup_sync.sqs.connect`)
+
         config = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
         self._client = boto3.client("cloudwatch", config=config)
         self._answer: tuple[float | None, str | None] = (None, "CloudWatch has not been asked yet")

@@ -52,6 +52,35 @@ def test_the_help_of_every_group_names_its_commands(path: tuple[str, ...]) -> No
     assert {other[len(path)] for other in commands(cli) if other[: len(path)] == path} <= set(result.output.split())
 
 
+@pytest.mark.process
+def test_the_help_waits_for_nothing_that_commands_need() -> None:
+    code = (
+        "import sys\nfrom worker.cli.app import cli\ncli(['--help'], standalone_mode=False)\n"
+        "print({'boto3', 'psycopg', 'pydantic', 'structlog'} & {*sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert "Commands:" in done.stdout
+    assert done.stderr == "set()\n"
+
+
+def test_the_help_says_what_each_command_does_in_a_whole_sentence() -> None:
+    result = CliRunner().invoke(cli, ["--help"], prog_name="signup-sync")
+
+    lines = result.output.partition("Commands:\n")[2].splitlines()
+    assert len(lines) == len(cli.list_commands(click.Context(cli)))
+    assert all(line.endswith(".") and not line.endswith("..") for line in lines), lines
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("publsh", "publish"), ("workr", "worker"), ("DLQ", None)])
+def test_a_name_that_is_nearly_a_command_is_told_what_it_may_have_been_meant_for(typed: str, meant: str | None) -> None:
+    result = CliRunner().invoke(cli, [typed, "x"], prog_name="signup-sync")
+
+    assert result.exit_code == 2
+    assert f"No such command '{typed}'" in result.output
+    assert (f"Did you mean '{meant}'?" in result.output) is (meant is not None)
+
+
 def mistake(done: subprocess.CompletedProcess[str]) -> str:
     """The one line that says what is wrong."""
     assert (done.returncode, done.stdout) == (2, "")
