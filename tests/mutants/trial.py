@@ -9,16 +9,32 @@ from pathlib import Path
 from tests.mutants.mutant import Mutant
 from tests.mutants.tree import Outcome, Tree
 
-# The tests that are the nearest to what is below a path; the first one that fits.
-_NEAREST = {
-    "worker/pipeline/": ["tests/worker/pipeline"],
-    "worker/assembly.py": ["tests/worker/pipeline"],
-    "worker/aws/": ["tests/worker/aws", "tests/worker/pipeline"],
-    "db/tables/": ["tests/db/tables", "tests/db"],
-    "db/sql/": ["tests/db"],
-    "db/": ["tests/db"],
-    "trigger_lambda/": ["tests/trigger_lambda"],
-    "signup_sync/": ["tests/worker/aws/test_sqs.py", "tests/signup_sync", "tests/worker/pipeline"],
+_PIPELINE = "tests/worker/pipeline"
+
+# The very nearest tests to what is below a path, and the folder in which all near ones are; the first path that fits.
+_NEAREST: dict[str, tuple[list[str], list[str]]] = {
+    "worker/pipeline/acknowledger": (["outcomes", "retries", "calls_failing", "stopping"], [_PIPELINE]),
+    "worker/pipeline/adaptive_limit": (["adaptive_limit"], [_PIPELINE]),
+    "worker/pipeline/batch_requests": (["calls_failing", "stopping"], [_PIPELINE]),
+    "worker/pipeline/consumers": (["leases", "stopping", "batches"], [_PIPELINE]),
+    "worker/pipeline/database_gate": (["database_gate"], [_PIPELINE]),
+    "worker/pipeline/in_flight": (["in_flight"], [_PIPELINE]),
+    "worker/pipeline/parked_messages": (["parked_messages"], [_PIPELINE]),
+    "worker/pipeline/retry_delay": (["retry_delay"], [_PIPELINE]),
+    "worker/pipeline/turns": (["turns"], [_PIPELINE]),
+    "worker/pipeline/visibility_heartbeat": (["leases"], [_PIPELINE]),
+    "worker/pipeline/writer": (["outcomes", "batches"], [_PIPELINE]),
+    "worker/assembly": (["stopping"], [_PIPELINE]),
+    "worker/aws/": (["sqs"], ["tests/worker/aws", _PIPELINE]),
+    "db/tables/users": (["users"], ["tests/db"]),
+    "db/tables/activities": (["activities"], ["tests/db"]),
+    "db/sql/": (["users", "activities", "pool"], ["tests/db"]),
+    "db/credentials": (["credentials"], ["tests/db"]),
+    "db/pool": (["pool"], ["tests/db"]),
+    "db/migrations/": (["migrations"], ["tests/db"]),
+    "db/": (["credentials"], ["tests/db"]),
+    "trigger_lambda/": (["handler"], ["tests/trigger_lambda"]),
+    "signup_sync/": (["publisher"], ["tests/worker/aws", "tests/signup_sync", _PIPELINE]),
 }
 
 # What `make test` leaves out.
@@ -55,11 +71,12 @@ class Trials:
     def run(self, tree: Tree, mutant: Mutant) -> Result:
         """The nearest tests first, and then all others. Raises `NoTests`."""
         began = time.monotonic()
-        nearest = next((tests for path, tests in _NEAREST.items() if mutant.path.startswith(path)), [])
-        caught = self._caught(tree, mutant, nearest) if nearest else ""
-        if not caught and self._rest:
-            others = [f"--ignore={test}" for test in ("tests/mutants", *nearest)]
-            caught = self._caught(tree, mutant, ["--numprocesses=4", "--dist=worksteal", "tests", *others])
+        nearest = _nearest(tree.root, mutant.path)
+        stages = [nearest]
+        if self._rest:
+            without = [f"--ignore={test}" for test in ("tests/mutants", *nearest)]
+            stages += [["--numprocesses=4", "--dist=worksteal", "tests", *without]]
+        caught = next(filter(None, (self._caught(tree, mutant, stage) for stage in stages)), "")
         return Result(mutant, caught, time.monotonic() - began)
 
     def _caught(self, tree: Tree, mutant: Mutant, tests: list[str]) -> str:
@@ -102,3 +119,12 @@ class Trials:
     def _check_collection(tree: Tree, args: list[str]) -> None:
         if not tree.test("--collect-only", *args).passed:
             raise NoTests(f"these tests cannot be collected: {' '.join(args)}")
+
+
+def _nearest(root: Path, path: str) -> list[str]:
+    """The files of tests, in the order in which they should run: one that tries everything for long is the last."""
+    names, folders = next(tests for start, tests in _NEAREST.items() if path.startswith(start))
+    files = [file for folder in folders for file in sorted((root / folder).glob("**/test_*.py"))]
+    order = [*(f"test_{name}" for name in names), "", "test_simulation"]
+    files.sort(key=lambda file: order.index(file.stem if file.stem in order else ""))
+    return [str(file.relative_to(root)) for file in files]

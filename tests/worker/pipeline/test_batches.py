@@ -1,6 +1,7 @@
 """Batches: as large as the queue is long, and halved until what the database refuses is alone."""
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -143,6 +144,28 @@ def test_a_conflict_is_tried_again_whole(system: MemorySystem, error: type[psyco
     assert len(system.database.users) == 8
     assert not system.logged("retried_later")
     assert not system.logged("paused")
+
+
+def test_conflicts_are_tried_again_at_growing_intervals(system: MemorySystem) -> None:
+    """Who met once would meet again."""
+    times: list[float] = []
+    fail = failing(3, psycopg.errors.DeadlockDetected)
+
+    def before(name: str, parameters: Mapping[str, Any]) -> None:
+        if name == "insert_users":
+            times.append(system.clock.monotonic())
+        fail(name, parameters)
+
+    system.database.before = before
+    system.send(sign_up("ada"))
+
+    system.worker()
+    system.run_until_empty()
+
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert len(pauses) == 3
+    assert all(pause > 0 for pause in pauses)
+    assert sum(pauses) < 1
 
 
 def test_a_conflict_that_does_not_end_is_halved_and_then_put_off(system: MemorySystem) -> None:

@@ -94,6 +94,32 @@ def test_while_deletes_fail_they_are_few(system: MemorySystem) -> None:
     assert 5 <= system.sqs.calls.count(DELETE) <= 20
 
 
+def test_deletes_that_fail_more_than_once_are_tried_again(system: MemorySystem) -> None:
+    """As many as fill a call are deleted by who wrote them, and by a lane if that fails."""
+    system.send(*(sign_up(f"user{n}") for n in range(10)))
+    system.sqs.fail(DELETE, times=3, **FAULTS["failing"])
+    system.worker()
+
+    system.run_until_empty(within=10)
+
+    assert system.sqs.calls.count(DELETE) == 4
+    assert not system.logged("left_to_sqs")
+
+
+def test_after_an_outage_one_failure_costs_no_more_than_before_it(system: MemorySystem) -> None:
+    broken = system.sqs.fail(DELETE, **FAULTS["failing"])
+    system.send(sign_up("ada"))
+    system.worker()
+    system.clock.sleep(25)
+    broken.times = 0
+    system.run_until_empty()
+
+    system.sqs.fail(DELETE, times=1, **FAULTS["failing"])
+    system.send(sign_up("grace"))
+
+    system.run_until_empty(within=0.5)
+
+
 def test_an_empty_queue_costs_one_call_a_long_poll(system: MemorySystem) -> None:
     system.worker(threads=16, receive_wait_seconds=20)
 
@@ -163,3 +189,29 @@ def test_a_message_is_not_deleted_before_it_is_in_the_dead_letter_queue(system: 
 
     system.run_until_empty()
     assert [letter.body for letter in system.dead_letters] == ["broken"]
+
+
+def test_what_sqs_does_not_take_as_a_dead_letter_is_moved_by_sqs_itself(system: MemorySystem) -> None:
+    """Not even without its attributes. It is not deleted, nor held for ever."""
+    fault = system.sqs.fail(SEND, entries=lambda _: True, code="InvalidMessageContents", url=system.dead_letters_url)
+    system.send("broken")
+    system.worker()
+
+    system.run_until_empty()
+
+    assert [(letter.body, letter.attributes) for letter in system.dead_letters] == [("broken", {})]
+    assert len(system.logged("left_to_sqs")) == 5
+    assert fault.times == float("inf")
+
+
+def test_a_change_that_fails_in_part_is_tried_again(system: MemorySystem) -> None:
+    """Were it given up, the message would come back with its lease's end, half a minute later."""
+    system.sqs.fail(CHANGE, times=1, entries=lambda _: True)
+    system.send(activity("nobody"))
+    system.worker()
+    system.clock.run_until(lambda: system.logged("retried_later"))
+
+    system.clock.sleep(5)
+
+    [message] = system.events.messages
+    assert message.receive_count == 2

@@ -212,6 +212,56 @@ def test_old_news_of_an_outage_that_is_over_does_not_begin_it_again(system: Memo
     assert system.clock.passed < 30
 
 
+def test_who_has_outlived_an_outage_knows_the_next_one(system: MemorySystem) -> None:
+    """A batch that failed with old news is tried again, and what it finds then is news."""
+    begun: list[str] = []
+
+    def before(name: str, _: Mapping[str, Any]) -> None:
+        if name != "begin":
+            return
+        begun.append(name)
+        nth = len(begun)
+        if nth == 1:
+            system.clock.sleep(20)
+            system.database.away = AWAY
+        if nth <= 2:
+            raise AWAY
+
+    system.database.before = before
+    system.worker(writers=2)
+    system.send(sign_up("slow"))
+    system.clock.run_until(lambda: begun)
+    system.send(sign_up("quick"))
+    system.clock.sleep(60)
+
+    assert len(system.logged("paused")) == 2
+    assert all(message.visible_at <= system.clock.monotonic() for message in system.events.messages)
+    system.database.away = None
+    system.run_until_empty()
+    assert {*system.database.users} == {"slow", "quick"}
+
+
+def test_what_is_given_back_is_not_received_again_by_a_long_poll_of_our_own(system: MemorySystem) -> None:
+    """While something is in hand polls are short, so that giving it back need not wait for them."""
+
+    def before(name: str, _: Mapping[str, Any]) -> None:
+        if name == "insert_users":
+            system.clock.sleep(5.5)
+            system.database.away = AWAY
+            raise AWAY
+
+    system.database.before = before
+    system.send(sign_up("ada"))
+    system.worker(receive_wait_seconds=20)
+
+    system.clock.run_until(lambda: system.logged("paused"))
+    system.clock.sleep(60)
+
+    [message] = system.events.messages
+    assert message.receive_count == 1
+    assert message.visible_at <= system.clock.monotonic()
+
+
 def test_a_statement_that_took_too_long_is_the_databases_fault_if_the_probe_says_so(system: MemorySystem) -> None:
     slow = [True]
 

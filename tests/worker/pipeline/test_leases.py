@@ -43,6 +43,21 @@ def test_a_batch_that_takes_longer_than_its_lease_is_nobody_elses(system: Memory
     assert not system.logged("lease_lost")
 
 
+def test_a_large_batch_that_takes_long_is_nobody_elses(system: MemorySystem) -> None:
+    """It needs several calls to be extended."""
+    inserts = slow_statements(system, 20 * VISIBILITY_TIMEOUT)
+    names = [f"user{n:02}" for n in range(35)]
+    system.send(*map(sign_up, names))
+    system.worker(batch_size=100)
+    system.clock.run_until(lambda: inserts)
+    assert len(inserts[0]) > 10
+    system.worker()
+
+    system.run_until_empty()
+
+    assert sorted(chain(*inserts)) == names
+
+
 @pytest.mark.queues(max_receive_count=1)
 def test_a_lease_is_kept_on_the_last_attempt_too(system: MemorySystem) -> None:
     slow_statements(system, 20 * VISIBILITY_TIMEOUT)

@@ -78,6 +78,36 @@ def test_what_is_begun_is_committed_and_deleted(system: MemorySystem) -> None:
     assert stopped(system)["clean"]
 
 
+def test_what_is_begun_stays_ours_until_it_is_committed(system: MemorySystem) -> None:
+    """Its lease would end during the stop."""
+    begun = slow_inserts(system, 34)
+    system.send(sign_up("ada"))
+    worker = system.worker()
+    system.clock.run_until(lambda: begun)
+    system.clock.sleep(13)
+    worker.ask_to_stop()
+    system.worker()
+
+    system.clock.run_until(lambda: not worker.running)
+
+    assert begun == ["ada"]
+    assert list(system.database.users) == ["ada"]
+    assert stopped(system)["clean"]
+
+
+def test_what_becomes_a_dead_letter_during_the_stop_is_deleted(system: MemorySystem) -> None:
+    fault = system.sqs.fail("send_message_batch", delay=5.0)
+    system.send("broken")
+    worker = system.worker()
+    system.clock.run_until(lambda: fault.times == float("inf") and "send_message_batch" in system.sqs.calls)
+
+    worker.stop()
+
+    assert [letter.body for letter in system.dead_letters] == ["broken"]
+    assert not system.events.messages
+    assert stopped(system)["clean"]
+
+
 def test_what_waits_for_a_connection_is_given_back_at_once(system: MemorySystem) -> None:
     begun = slow_inserts(system, 10)
     system.send(sign_up("first"))
