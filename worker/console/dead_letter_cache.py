@@ -200,8 +200,8 @@ class DeadLetterCache:
                 letters.add(message)
                 if self._acting or self._loop.stopped:
                     return None
-            attributes, at_limit = inspection.attributes, inspection.at_limit
-        return letters.snapshot(started_at, attributes.in_flight, at_limit=at_limit)
+            elsewhere, at_limit = inspection.elsewhere, inspection.at_limit
+        return letters.snapshot(started_at, elsewhere, at_limit=at_limit)
 
     def _describe(self) -> QueueAttributes:
         attributes = self._queue.describe()
@@ -229,7 +229,7 @@ class _Gathered:
         if len(self._letters) < MAX_LISTED and self._bytes <= MAX_BYTES:
             self._letters.append(letter)
 
-    def snapshot(self, taken_at: float, in_flight: int, *, at_limit: bool) -> Snapshot:
+    def snapshot(self, taken_at: float, elsewhere: int, *, at_limit: bool) -> Snapshot:
         letters = sorted(self._letters, key=lambda letter: (-letter.message.sent_at, letter.id))
         return Snapshot(
             taken_at=taken_at,
@@ -240,7 +240,7 @@ class _Gathered:
             types=self._types,
             total=self._reasons.total(),
             oldest_at=self._oldest_at if self._reasons else None,
-            in_flight_elsewhere=in_flight,
+            in_flight_elsewhere=elsewhere,
             at_limit=at_limit,
         )
 

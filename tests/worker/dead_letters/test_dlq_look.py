@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,9 +10,11 @@ from tests.support.dlq import Dlq, people
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
+from tests.support.sqs import Queues
 from tests.support.wait import wait_until
 from worker.aws.sqs import Queue
 from worker.dead_letters.held_messages import HeldMessages
+from worker.dead_letters.scan import Scan
 
 
 def test_stats_count_by_reason_and_type(dlq: Dlq) -> None:
@@ -24,6 +27,7 @@ def test_stats_count_by_reason_and_type(dlq: Dlq) -> None:
     assert stats == {
         "messages": 4,
         "in_flight_elsewhere": 0,
+        "total": 4,
         "by_reason": {"invalid_event": 2, "worker_crashed": 2},
         "by_type": {"user.signed_up.v1": 2, "activity.created.v1": 1, "unreadable": 1},
     }
@@ -184,8 +188,38 @@ def test_what_somebody_else_holds_is_said(dlq: Dlq) -> None:
     done = dlq.run("list")
 
     assert len(done.stdout.splitlines()) == 1
-    assert "about 1 more were in flight" in done.stderr
+    assert "somebody else holds about 1 more" in done.stderr
     assert "somebody else holds about 1 messages" in dlq.run("show", "nobody").stderr
+    stats = dlq.run("stats").stdout
+    assert "held\tby somebody else just now\t1\n" in stats
+    assert "total\t\t2\n" in stats
+
+
+def test_what_somebody_else_lets_go_of_in_a_moment_is_counted(dlq: Dlq) -> None:
+    """A console reads the queue at the same time, as it does every half minute."""
+    dlq.fill(sign_up("ada"), sign_up("bob"))
+    client = dlq.queues.client
+    client.receive_message(QueueUrl=dlq.queues.dlq_url, MaxNumberOfMessages=10, VisibilityTimeout=1)
+
+    [stats] = dlq.json("stats")
+
+    assert (stats["messages"], stats["in_flight_elsewhere"], stats["total"]) == (2, 0, 2)
+
+
+def test_two_who_count_at_once_never_say_that_there_is_nothing(dlq: Dlq) -> None:
+    dlq.fill(*people(60))
+
+    with ThreadPoolExecutor() as executor:
+        counts = list(executor.map(lambda _: count(dlq.queues), range(2)))
+
+    assert [seen + elsewhere for seen, elsewhere in counts] == [60, 60]
+
+
+def count(queues: Queues) -> tuple[int, int]:
+    """What a look counts, and what it says that others hold."""
+    queue = Queue(queues.dlq_url, queues.client)
+    with Scan(queue, queue.describe()) as scan:
+        return len(list(scan)), scan.elsewhere
 
 
 def test_a_lease_is_kept_until_it_is_released(dlq: Dlq) -> None:

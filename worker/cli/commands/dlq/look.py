@@ -31,8 +31,8 @@ MAX_SHOWN = 20  # messages of one event
 def stats(as_json: bool) -> None:
     """Count the dead letters by reason and by type, and say how old the oldest is.
 
-    What SQS itself moved, because the worker died on it, has no reason and is counted as worker_crashed. A queue is
-    no table: what others hold in this moment is not counted.
+    What SQS itself moved, because the worker died on it, has no reason and is counted as worker_crashed. What others
+    hold in this moment (a console that reads, another command) cannot be read and is in the total, as `held`.
 
     \b
     Examples:
@@ -43,18 +43,18 @@ def stats(as_json: bool) -> None:
     types: Counter[str] = Counter()
     oldest = 0.0
     with inspecting(open_queues().dead_letters) as inspection:
-        attributes = inspection.attributes
-        with progress_bar("reading", attributes.visible) as advance:
+        with progress_bar("reading", inspection.attributes.visible) as advance:
             for letter in map(DeadLetter, inspection):
                 reasons[letter.reason] += 1
                 types[letter.event_type] += 1
                 oldest = max(oldest, age(letter))
                 advance(1)
+        elsewhere = inspection.elsewhere
     if as_json:
-        counts = {"messages": reasons.total(), "in_flight_elsewhere": attributes.in_flight}
+        counts = {"messages": reasons.total(), "in_flight_elsewhere": elsewhere, "total": reasons.total() + elsewhere}
         echo_json({**counts, "by_reason": reasons, "by_type": types, "oldest_age_seconds": round(oldest)})
     else:
-        _print_stats(reasons, types, oldest)
+        _print_stats(reasons, types, oldest, elsewhere)
 
 
 @click.command("list")
@@ -108,16 +108,18 @@ def show(message_id: str, as_json: bool) -> None:
 
 
 def not_found(message_id: str, inspection: Scan) -> Refused:
-    others = inspection.attributes.in_flight
+    others = inspection.elsewhere
     perhaps = f"; somebody else holds about {others} messages, try again in a moment" if others else ""
     return Refused(f"there is no dead letter {message_id}{perhaps}")
 
 
-def _print_stats(reasons: Counter[str], types: Counter[str], oldest: float) -> None:
+def _print_stats(reasons: Counter[str], types: Counter[str], oldest: float, elsewhere: int) -> None:
     table = Table([("", 6), ("", 28), ("COUNT", 0)])
     for name, counts in (("reason", reasons), ("type", types)):
         for value, count in counts.most_common():
             table.row(name, value, str(count))
-    table.row("total", "", str(reasons.total()))
+    if elsewhere:
+        table.row("held", "by somebody else just now", str(elsewhere))
+    table.row("total", "", str(reasons.total() + elsewhere))
     if reasons:
         table.row("oldest", "", duration(oldest))

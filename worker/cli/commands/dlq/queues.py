@@ -63,8 +63,8 @@ def inspecting(dead_letters: Queue) -> Iterator[Scan]:
             finally:
                 if len(inspection.held) >= MANY:
                     _note(f"releasing {len(inspection.held)} messages (Ctrl-C leaves them to their visibility timeout)")
-        if attributes.in_flight:
-            _note(f"about {attributes.in_flight} more were in flight: somebody else holds them, or did a moment ago")
+        if inspection.elsewhere:
+            _note(f"somebody else holds about {inspection.elsewhere} more: look again in a moment")
     except Interrupted:
         _note("interrupted" if inspection.unreleased else "interrupted: what was held is visible again")
         raise
