@@ -16,7 +16,8 @@ from tests.support.tables import names
 from tests.support.wait import wait_until
 from tests.support.worker_process import StartWorker, WorkerProcess, worker_environment
 
-STOP_LIMIT = 30  # seconds: the 25 that a worker promises, and a slow machine
+START_LIMIT = 60.0  # seconds
+STOP_LIMIT = 60.0  # seconds: the 25 that a worker promises, and a slow machine
 
 NAMES = {f"user{n}" for n in range(200)}
 
@@ -38,7 +39,7 @@ def start_stubs(queues: Queues) -> Iterator[Callable[..., WorkerProcess]]:
             environment = worker_environment("dbname=none", queues)
             module = "tests.support.stub_supervisor"
             supervisor = stack.enter_context(WorkerProcess(*args, environment=environment, module=module))
-            supervisor.wait_for("started", nth=2)
+            supervisor.wait_for("started", START_LIMIT, nth=2)
             return supervisor
 
         yield start
@@ -55,8 +56,8 @@ def has_ended(pid: int) -> bool:
 def test_all_work_and_answer_and_stop(queues: Queues, database_url: str, start_worker: StartWorker) -> None:
     first, second, third = free_ports(3)
     settings = {"ADMIN_ADDRESS": f"127.0.0.1:{first}", "PROCESSES": "2"}
-    worker = start_worker(**settings)
-    worker.wait_for("started", nth=2)
+    worker = start_worker(wait=False, **settings)
+    worker.wait_for("started", START_LIMIT, nth=2)
     queues.send(*map(sign_up, sorted(NAMES)))
     wait_until(lambda: names(database_url) == NAMES, 60, "not all rows are there")
 
@@ -89,22 +90,28 @@ def test_a_signal_while_they_start_stops_them_cleanly(start_worker: StartWorker)
 def test_all_stop_when_the_queue_is_empty(queues: Queues, database_url: str, start_worker: StartWorker) -> None:
     queues.send(*map(sign_up, sorted(NAMES)))
 
-    worker = start_worker("--processes", "2", "--once")
+    worker = start_worker("--processes", "2", "--once", wait=False)
 
-    assert worker.wait(60) == 0
+    assert worker.wait(START_LIMIT + STOP_LIMIT) == 0
     assert names(database_url) == NAMES
 
 
 @needs_proc
-def test_none_outlives_the_first_process(start_worker: StartWorker) -> None:
-    worker = start_worker("--processes", "2")
-    worker.wait_for("started", nth=2)
-    workers = children(worker)
+def test_none_outlives_the_first_process(start_stubs: Callable[..., WorkerProcess]) -> None:
+    supervisor = start_stubs()
+    workers = children(supervisor)
     assert len(workers) == 2
 
-    worker.kill()
+    supervisor.kill()
 
     wait_until(lambda: all(map(has_ended, workers)), STOP_LIMIT, "a worker goes on")
+
+
+def test_a_worker_that_is_supervised_stops_when_its_standard_input_ends(start_worker: StartWorker) -> None:
+    worker = start_worker("--supervised", wait=False)  # there is no standard input
+
+    assert worker.wait(STOP_LIMIT) == 0
+    assert worker.wait_for("stopped")["clean"] is True
 
 
 @needs_proc
@@ -124,7 +131,7 @@ def test_each_signal_is_passed_on_and_a_second_one_ends_all_at_once(
 ) -> None:
     supervisor = start_stubs("--busy")
     getattr(supervisor, signal_name)()
-    supervisor.wait_for("stopping", nth=2)
+    supervisor.wait_for("stopping", STOP_LIMIT, nth=2)
     assert [line["signal"] for line in supervisor.events("stopping")] == [number] * 2
 
     getattr(supervisor, signal_name)()

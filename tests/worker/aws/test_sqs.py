@@ -189,14 +189,12 @@ def without(environment: dict[str, str], *names: str) -> dict[str, str]:
 QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/events"
 
 
-@pytest.mark.process
 def test_a_missing_region_is_named_with_what_to_do(environment: dict[str, str]) -> None:
     code, text = describe_with(without(environment, "AWS_REGION", "AWS_DEFAULT_REGION"), QUEUE_URL)
 
     assert (code, text) == ("NoRegionError", "connect: no region: set AWS_REGION")
 
 
-@pytest.mark.process
 def test_missing_credentials_are_named_with_what_to_do(environment: dict[str, str]) -> None:
     code, text = describe_with(without(environment, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), QUEUE_URL)
 
@@ -204,7 +202,6 @@ def test_missing_credentials_are_named_with_what_to_do(environment: dict[str, st
     assert text == "get_queue_attributes: no AWS credentials: set AWS_PROFILE, or run with a role"
 
 
-@pytest.mark.process
 def test_an_endpoint_that_is_dead_is_named_with_what_to_check(environment: dict[str, str]) -> None:
     code, text = describe_with(environment, QUEUE_URL)
 
@@ -213,7 +210,6 @@ def test_an_endpoint_that_is_dead_is_named_with_what_to_check(environment: dict[
     assert text.endswith("is the endpoint right (AWS_REGION, AWS_ENDPOINT_URL_SQS)?")
 
 
-@pytest.mark.process
 def test_an_endpoint_that_is_not_a_url_is_named(environment: dict[str, str]) -> None:
     code, text = describe_with({**environment, "AWS_ENDPOINT_URL_SQS": "localhost"}, QUEUE_URL)
 

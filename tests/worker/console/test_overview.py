@@ -1,13 +1,12 @@
 """Is it well? What the first page says, and when."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from typing import Any
 
 import boto3
 
-from tests.support.admin import ADMIN, address
 from tests.support.dlq import Dlq
 from tests.support.events import sign_up
 from tests.support.fault_proxy import FaultProxy
@@ -16,10 +15,10 @@ from tests.support.postgres import Postgres
 from tests.support.sqs import REGION, Queues
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.wait import wait_until
-from tests.support.worker_process import WorkerProcess
 from tests.worker.console.operator import Operator
 from tests.worker.console.running_console import ConsoleThread, StartConsole
 from tests.worker.console.status_server import StatusServer
+from tests.worker.telemetry.running_telemetry import commit, delivery, message, running_telemetry
 
 
 def status(**others: Any) -> dict[str, Any]:
@@ -67,19 +66,17 @@ def test_all_is_well_when_workers_and_database_answer_and_nothing_failed(start_c
     assert "Committed a minute last minute 60 busiest 60 hour 3,600" in words
 
 
-def test_a_real_worker_is_shown_as_it_is(
-    start_console: StartConsole, start_worker: Callable[..., WorkerProcess], queues: Queues
-) -> None:
-    worker = start_worker(**ADMIN)
-    queues.send(sign_up("ada"))
-    worker.wait_for("batch_committed")
+def test_what_a_worker_says_of_itself_is_shown_as_it_is(start_console: StartConsole) -> None:
+    with running_telemetry() as worker:
+        worker.in_flight = 3
+        console = start_console(WORKER_URLS=f"http://{worker.address}")
+        assert f"{worker.address} working {version('signup-sync')}" in overview(console)
+        assert re.search(r"Committed .*? hour 0 ", overview(console))
+        worker.happens.received([message("ada"), message("bob")])
+        worker.happens.committed(commit(delivery("ada"), delivery("bob")))
 
-    console = start_console(WORKER_URLS=f"http://{address(worker)}")
-    operator = Operator(console.address).log_in(console.token)
-
-    assert f"{address(worker)} working 0." in overview(console)
-    wait_until(lambda: "Committed a minute last minute" in operator.get("/").words, 10, "there is no chart")
-    wait_until(lambda: re.search(r"Committed .*? hour 1 ", operator.get("/").words), 30, "the row is not counted")
+        operator = Operator(console.address).log_in(console.token)
+        wait_until(lambda: re.search(r"Committed .*? hour 2 ", operator.get("/").words), 60, "it is asked only once")
 
 
 def test_a_worker_that_waits_for_the_database_is_shown_with_since_when_and_why(start_console: StartConsole) -> None:

@@ -4,6 +4,8 @@ import socket
 import subprocess
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.admin import ADMIN, address, get
 from tests.support.events import sign_up
 from tests.support.invoke import invoke
@@ -74,6 +76,7 @@ def test_a_worker_that_hangs_in_a_dead_connection_is_stuck(
         wait_until(lambda: health(address(worker)).returncode == 0, NOTICED, "it is not alive again")
 
 
+@pytest.mark.process  # the command waits for three seconds
 def test_a_process_that_stands_still_is_not_alive() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:  # the kernel takes connections, and nobody answers
         asked = f"127.0.0.1:{listener.getsockname()[1]}"

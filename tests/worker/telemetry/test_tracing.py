@@ -268,34 +268,25 @@ def test_the_lambda_passes_on_the_trace_that_it_is_told_of(container: Container,
         assert parse_event(body).traceparent == traceparent, header
 
 
-def modules_after(code: str) -> set[str]:
-    script = f"{code}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    return set(
-        subprocess.run(
-            [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.split()
-    )
+# What a worker imports that needs no traces; and what it says where they are wanted, and cannot be had.
+IMPORTS = """
+import sys
+import worker.assembly, worker.cli.commands.run
+from worker.settings import InvalidSettings, WorkerSettings
+from worker.telemetry.backends import Telemetry
+print(*{name.partition(".")[0] for name in sys.modules})
+sys.modules["opentelemetry"] = None
+given = {"DATABASE_URL": "dbname=app", "QUEUE_URL": "https://sqs/events", "DLQ_URL": "https://sqs/dead"}
+try: Telemetry(WorkerSettings.from_environment({**given, "TRACING": "otlp"}))
+except InvalidSettings as error: print(error)
+"""
 
 
 @pytest.mark.process
-def test_nothing_of_opentelemetry_is_loaded_unless_it_is_wanted() -> None:
-    loaded = modules_after("import worker.assembly, worker.cli.commands.run")
+def test_nothing_of_opentelemetry_is_loaded_unless_it_is_wanted_and_where_it_is_missing_that_is_said() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTS], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert {"worker", "psycopg"} < loaded
-    assert "opentelemetry" not in loaded
-
-
-@pytest.mark.process
-def test_a_worker_without_the_packages_says_how_to_get_them() -> None:
-    code = (
-        "import sys; sys.modules['opentelemetry'] = None\n"
-        "from worker.settings import InvalidSettings, WorkerSettings\n"
-        "from worker.telemetry.backends import Telemetry\n"
-        "given = {'DATABASE_URL': 'dbname=app', 'QUEUE_URL': 'https://sqs/events', 'DLQ_URL': 'https://sqs/dead'}\n"
-        "try: Telemetry(WorkerSettings.from_environment({**given, 'TRACING': 'otlp'}))\n"
-        "except InvalidSettings as error: print(error)"
-    )
-
-    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-
-    assert said == "TRACING=otlp needs more packages: pip install 'signup-sync[tracing]'\n"
+    loaded, said = done.stdout.splitlines()
+    assert {"worker", "psycopg"} < set(loaded.split())
+    assert "opentelemetry" not in loaded.split()
+    assert said == "TRACING=otlp needs more packages: pip install 'signup-sync[tracing]'"
