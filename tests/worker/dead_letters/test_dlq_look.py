@@ -94,7 +94,7 @@ def test_a_message_cannot_drive_the_terminal(dlq: Dlq) -> None:
     [hostile] = dlq.fill('{"type": "x", "data": "\u009b2J\u202e"}', "\u009b31m", detail="\u009b2J\rforged")[:1]
 
     for arguments in (("list",), ("show", hostile), ("replay",)):
-        seen = dlq.run_on_terminal(*arguments, NO_COLOR="1")
+        seen = dlq.run_on_terminal(*arguments, NO_COLOR="1", COLUMNS="200")  # on which the whole line is seen
         assert not set("\u009b\u202e") & set(seen)
         assert "\rforged" not in seen
 
