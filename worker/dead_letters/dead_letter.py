@@ -14,6 +14,8 @@ from signup_sync.sqs import Outgoing
 from worker.aws.sqs import Received
 from worker.failure import DETAIL, FAILED_AT, FAILURE_ATTRIBUTES, REASON, RECEIVE_COUNT, WORKER_CRASHED
 
+SHORT_ID = 8  # characters
+
 UNREADABLE = "unreadable"
 """Stands for the type of an event that does not say its type."""
 
@@ -34,6 +36,11 @@ class DeadLetter:
     def id(self) -> str:
         """The message's, in the dead-letter queue."""
         return self.message.message_id
+
+    @property
+    def short_id(self) -> str:
+        """Its beginning, which is as good among some hundreds of thousands."""
+        return self.id[:SHORT_ID]
 
     @property
     def label(self) -> str:
@@ -77,8 +84,8 @@ class DeadLetter:
 
     @property
     def names(self) -> frozenset[str]:
-        """The ids it may be asked for by: its own, the one it had in the events queue, and its event's."""
-        return frozenset({self.id, self._attribute("source_message_id"), str(self._event.get("id"))})
+        """The ids it may be asked for by: its own, whole or short, the one it had in the events queue, its event's."""
+        return frozenset({self.id, self.short_id, self._attribute("source_message_id"), str(self._event.get("id"))})
 
     def original(self, body: str | None = None) -> Outgoing:
         """The message as it was before it failed, or with another body."""
@@ -130,7 +137,7 @@ class Selection:
                 continue
             yield letter
             chosen += 1
-            missing.discard(letter.id)
+            missing -= {letter.id, letter.short_id}
             if chosen == self.limit or (self.ids and not missing):
                 return
 

@@ -113,6 +113,21 @@ def test_a_terminal_gets_a_table_and_a_pipe_gets_fields(dlq: Dlq) -> None:
     assert piped.split("\t")[2:] == ["5", "unknown_author", "user.signed_up.v1", "tried in vain\n"]
 
 
+@pytest.mark.parametrize("columns", [80, 60, 200])
+def test_reason_and_detail_are_whole_on_any_terminal(dlq: Dlq, columns: int) -> None:
+    detail = "data.display_name: string should have at least 1 character, which is longer than the line"
+    [ada] = dlq.fill(sign_up("ada"), reason="invalid_event", detail=detail)
+
+    seen = dlq.run_on_terminal("list", NO_COLOR="1", COLUMNS=str(columns))
+
+    lines = seen.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert lines[1].split()[0] == ada[:8]
+    assert "invalid_event" in seen
+    assert " ".join(seen.split()).endswith(f"{detail} (user.signed_up.v1, 5 attempts)")
+    assert dlq.run("show", ada[:8]).returncode == 0
+
+
 def test_everything_is_visible_again_at_the_end(dlq: Dlq) -> None:
     bodies = people(120)
     dlq.fill(*bodies)

@@ -41,6 +41,14 @@ def test_all_that_is_given_has_to_match(selection: Selection, meant: bool) -> No
     assert selection.matches(letter(body, failure_reason="invalid_event", source_message_id="source")) is meant
 
 
+def test_the_first_eight_characters_of_an_id_are_as_good_as_all() -> None:
+    letters = [letter(id="5fea7756-0ea4-451a-a703-a558b933e274"), letter(id="5fea0000-0ea4-451a-a703-a558b933e274")]
+
+    chosen = Selection(ids=frozenset({"5fea7756"})).choose(letter.message for letter in letters)
+
+    assert [found.id for found in chosen] == ["5fea7756-0ea4-451a-a703-a558b933e274"]
+
+
 def test_nothing_more_is_received_once_all_ids_are_found() -> None:
     def messages() -> Iterable[Received]:
         yield letter(id="1").message

@@ -7,21 +7,25 @@ from typing import Any
 import click
 
 from worker.cli.terminal import Table, styled
-from worker.dead_letters.dead_letter import DeadLetter
+from worker.dead_letters.dead_letter import SHORT_ID, DeadLetter
 from worker.dead_letters.files import written_attributes
 from worker.dead_letters.lossless_json import pretty
 from worker.text import duration, printable
 
 
 def letters_table() -> Table:
-    """The table of `list`; see `letter_row`."""
-    return Table([("ID", 36), ("AGE", 6), ("ATTEMPTS", 8), ("REASON", 20), ("TYPE", 19), ("DETAIL", 0)])
+    """The table of `list`; see `add_letter`."""
+    return Table([("ID", SHORT_ID), ("AGE", 6), ("REASON", 20), ("DETAIL", 0)], wraps=True)
 
 
-def letter_row(letter: DeadLetter) -> tuple[str, ...]:
-    """Without anything of what people wrote."""
-    attempts = str(letter.attempts)
-    return letter.id, duration(age(letter)), attempts, letter.reason, letter.event_type, letter.detail or "-"
+def add_letter(table: Table, letter: DeadLetter) -> None:
+    """A row without anything of what people wrote; on a terminal what matters first, and the id's beginning."""
+    attempts, detail = str(letter.attempts), letter.detail or "-"
+    if not table.on_terminal:
+        table.row(letter.id, duration(age(letter)), attempts, letter.reason, letter.event_type, detail)
+        return
+    about = f"{detail} ({letter.event_type}, {attempts} {'attempt' if attempts == '1' else 'attempts'})"
+    table.row(letter.short_id, duration(age(letter)), letter.reason, about)
 
 
 def letter_object(letter: DeadLetter) -> dict[str, Any]:

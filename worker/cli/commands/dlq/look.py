@@ -7,11 +7,11 @@ import click
 
 from worker.cli.commands.dlq import options
 from worker.cli.commands.dlq.formats import (
+    add_letter,
     age,
     echo_json,
     letter_in_full,
     letter_object,
-    letter_row,
     letters_table,
     show_letter,
 )
@@ -79,7 +79,7 @@ def list_(selection: Selection, as_json: bool) -> None:
             if as_json:
                 echo_json(letter_object(letter))
             else:
-                table.row(*letter_row(letter))
+                add_letter(table, letter)
 
 
 @click.command
@@ -88,7 +88,7 @@ def list_(selection: Selection, as_json: bool) -> None:
 def show(message_id: str, as_json: bool) -> None:
     """Show one dead letter in full, and whether the worker would take it today.
 
-    ID is the message's, as `list` shows it, or the event's. This shows personal data.
+    ID is the message's, or its first eight characters, as `list` shows it, or the event's. This shows personal data.
 
     \b
     Examples:

@@ -6,7 +6,7 @@ import click
 
 from worker.aws.sqs import MoveTasks
 from worker.cli.commands.dlq import options
-from worker.cli.commands.dlq.formats import echo_json, letter_row, letters_table
+from worker.cli.commands.dlq.formats import add_letter, echo_json, letters_table
 from worker.cli.commands.dlq.queues import Queues, check_pair, inspecting, open_move_tasks, open_queues
 from worker.cli.commands.dlq.report import Report
 from worker.cli.interrupts import Interrupted
@@ -87,7 +87,7 @@ def _show(queues: Queues, selection: Selection, *, force: bool, as_json: bool) -
         for letter in _sendable(selection.choose(inspection), inspection, report, force=force):
             report.left(letter, "would_replay", "")
             if not as_json:
-                table.row(*letter_row(letter))
+                add_letter(table, letter)
     report.summary()
 
 
