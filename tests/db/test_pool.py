@@ -260,9 +260,10 @@ def test_the_probe_says_that_the_right_to_write_is_missing(role: CreateRole) -> 
         database.probe()
 
 
-def test_the_probe_says_that_a_lock_keeps_writers_out(database: Database, database_url: str) -> None:
+@pytest.mark.parametrize("table", ["users", "activities"])
+def test_the_probe_says_that_a_lock_keeps_writers_out(database: Database, database_url: str, table: str) -> None:
     with psycopg.connect(database_url) as other:
-        other.execute("LOCK TABLE users IN EXCLUSIVE MODE")
+        other.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE".encode())
         with pytest.raises(psycopg.errors.LockNotAvailable):
             database.probe()
 

@@ -320,7 +320,7 @@ MUTANTS = (
         _IN_FLIGHT,
         "-(-free // BATCH_ENTRIES)",
         "free // BATCH_ENTRIES",
-        "with max_in_flight below ten nothing is ever received",
+        "less is received than max_in_flight allows, and with small ones hardly anything",
     ),
     Mutant(
         _IN_FLIGHT,

@@ -1,4 +1,6 @@
 import hashlib
+import random
+import string
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -33,6 +35,17 @@ def test_a_user_becomes_a_row(connection: Connection) -> None:
     [row] = users(connection)
     assert (row["cognito_user_id"], row["display_name"], row["handle"]) == ("1", "Ada Lovelace", "ada")
     assert (row["email"], row["created_at"]) == (None, NOON)
+
+
+def test_an_email_address_may_be_of_any_length(connection: Connection) -> None:
+    """Longer than an entry of a B-tree index may be, however well it is compressed."""
+    chance = random.Random(1)
+    email = "".join(chance.choices(string.ascii_letters + string.digits, k=20_000)) + "@example.com"
+
+    assert insert_users(connection, [NewUser("1", "Ada", "ada", email, NOON)]).inserted == {"1"}
+
+    [row] = users(connection)
+    assert row["email"] == email
 
 
 def test_no_users_are_no_error(connection: Connection) -> None:

@@ -43,5 +43,14 @@ def test_a_lone_batch_is_measured_anew_after_a_while() -> None:
     assert set(settled(concurrency, waits=0.05)) == {1}
 
 
+def test_a_batch_that_began_among_others_is_no_lone_one() -> None:
+    limit = AdaptiveLimit(32)
+    limit.took(0.0, 1.0, COMPUTED)  # from now on they are
+
+    limit.took(0.5, 3.5, COMPUTED)
+
+    assert limit.limit == 1
+
+
 def test_more_than_may_be_are_never_at_work() -> None:
     assert set(settled(AdaptiveLimit(1), waits=0.05)) == {1}

@@ -84,6 +84,41 @@ def test_while_receives_fail_they_are_few_and_that_is_said_once(system: MemorySy
     assert len(system.logged("receive_failed")) == len(system.logged("receive_recovered")) == 1
 
 
+def test_on_a_busy_queue_too_receives_that_fail_are_few(system: MemorySystem) -> None:
+    """Many threads receive when they begin to fail, and one goes on trying."""
+    begun: list[float] = []
+
+    def before(name: str, _: Any) -> None:
+        if name == "begin":
+            begun.append(system.clock.monotonic())
+            system.clock.sleep(0.2)
+
+    system.database.before = before
+    system.send(*(sign_up(f"user{n}") for n in range(3000)))
+    system.worker(threads=16, writers=16, batch_size=10)
+    system.clock.sleep(2)
+    assert sum(moment > system.clock.monotonic() - 0.2 for moment in begun) >= 8  # so many are at work
+    system.sqs.calls.clear()
+    system.sqs.fail(RECEIVE, **FAULTS["unreachable"])
+
+    system.clock.sleep(600)
+
+    assert 600 / 20 <= system.sqs.calls.count(RECEIVE) <= 600 / 10 + 10 + 16
+    assert len(system.logged("receive_failed")) == 1
+
+
+def test_receives_that_failed_take_no_room(system: MemorySystem) -> None:
+    broken = system.sqs.fail(RECEIVE, **FAULTS["throttled"])
+    system.worker(max_in_flight=20)
+    system.clock.sleep(600)
+    broken.times = 0
+    system.send(*(sign_up(f"user{n}") for n in range(30)))
+
+    system.run_until_empty(within=60)
+
+    assert len(system.database.users) == 30
+
+
 def test_while_deletes_fail_they_are_few(system: MemorySystem) -> None:
     system.send(sign_up("ada"))
     system.sqs.fail(DELETE, **FAULTS["failing"])
@@ -166,6 +201,17 @@ def test_one_that_is_to_blame_does_not_hold_up_the_others(system: MemorySystem) 
 
     assert len(system.dead_letters) == 9
     assert [len(letter.attributes) for letter in system.dead_letters if letter.body == long] == [0]
+
+
+def test_a_call_that_is_refused_whole_for_one_entry_is_made_for_each(system: MemorySystem) -> None:
+    system.send(*(activity("nobody") for _ in range(8)))
+    system.sqs.fail(CHANGE, times=1, before=refused("ReceiptHandleIsInvalid"))
+    system.worker()
+    system.clock.run_until(lambda: len(system.logged("retried_later")) == 8)
+
+    system.clock.sleep(4)
+
+    assert [message.receive_count for message in system.events.messages] == [2] * 8
 
 
 def test_an_answer_that_is_lost_sends_a_dead_letter_twice_and_not_never(system: MemorySystem) -> None:

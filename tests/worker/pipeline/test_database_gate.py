@@ -39,6 +39,20 @@ def test_nothing_is_received_before_the_database_has_been_reached(system: Memory
     assert len(system.database.users) == 3
 
 
+def test_nothing_is_received_before_the_first_probe_has_ended(system: MemorySystem) -> None:
+    def before(name: str, _: Mapping[str, Any]) -> None:
+        if name == "probe":
+            system.clock.sleep(5)
+
+    system.database.before = before
+    system.worker()
+
+    system.clock.sleep(4.9)
+    assert receives(system) == 0
+    system.clock.sleep(0.2)
+    assert receives(system) == 1
+
+
 def test_an_outage_of_a_day_costs_no_attempt_and_is_reported_once(system: MemorySystem) -> None:
     system.worker()
     system.send(sign_up("before"))
@@ -201,6 +215,7 @@ def test_old_news_of_an_outage_that_is_over_does_not_begin_it_again(system: Memo
     system.database.before = before
     system.worker(writers=2)
     system.send(sign_up("slow"))
+    [slow] = system.events.messages
     system.clock.run_until(lambda: begun)
     system.send(sign_up("quick"))
 
@@ -208,8 +223,59 @@ def test_old_news_of_an_outage_that_is_over_does_not_begin_it_again(system: Memo
 
     assert {*system.database.users} == {"slow", "quick"}
     assert len(system.logged("paused")) == len(system.logged("resumed")) == 1
-    assert not system.logged("retried_later")
+    assert slow.receive_count == 1
     assert system.clock.passed < 30
+
+
+def test_what_waits_for_a_connection_when_the_database_goes_is_given_back(system: MemorySystem) -> None:
+    """It would only wait again: for the database, and each batch after the other."""
+    away = [True]
+    begun: list[float] = []
+
+    def before(name: str, _: Mapping[str, Any]) -> None:
+        if name == "begin":
+            begun.append(system.clock.monotonic())
+            system.clock.sleep(5)
+        if away[0] and name in ("begin", "probe") and begun:
+            raise AWAY
+
+    system.database.before = before
+    system.worker(writers=1)
+    system.send(sign_up("first"))
+    system.clock.run_until(lambda: begun)
+    system.send(sign_up("second"))
+    system.clock.sleep(60)
+
+    assert len(begun) == 1
+    assert all(message.visible_at <= system.clock.monotonic() for message in system.events.messages)
+    away[0] = False
+    system.run_until_empty()
+    assert {*system.database.users} == {"first", "second"}
+
+
+def test_who_waits_for_room_when_the_database_goes_receives_nothing(system: MemorySystem) -> None:
+    """What is given back makes room, and that is no reason to receive the next one."""
+    begun: list[str] = []
+
+    def before(name: str, _: Mapping[str, Any]) -> None:
+        if name == "insert_users":
+            begun.append(name)
+            system.clock.sleep(5.5)
+            system.database.away = AWAY
+            raise AWAY
+
+    system.database.before = before
+    system.send(*people(9))
+    system.worker(max_in_flight=10, writers=2)
+    system.clock.run_until(lambda: begun)
+    system.send(*map(sign_up, "abcde"))
+    system.clock.sleep(1)
+    late = sign_up("late")
+    system.send(late)
+    system.clock.sleep(60)
+
+    assert len(system.logged("paused")) == 1
+    assert {message.body: message.receive_count for message in system.events.messages}[late] == 0
 
 
 def test_who_has_outlived_an_outage_knows_the_next_one(system: MemorySystem) -> None:

@@ -1,8 +1,8 @@
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from signup_sync.events import parse_event
 from tests.support.messages import received
+from tests.support.virtual_clock import VirtualClock
 from worker.delivery import Delivery
 from worker.pipeline.in_flight import MAX_BYTES, InFlight
 
@@ -114,22 +114,37 @@ def test_receives_of_large_messages_are_few() -> None:
     assert held.reserve(10, large).calls == 1  # for what is left
 
 
+def waiting(held: InFlight, clock: VirtualClock) -> list[tuple[bool, float]]:
+    """A thread waits for room, for up to 30 seconds; whether there was some, and when."""
+    ended: list[tuple[bool, float]] = []
+    clock.thread("waiting", lambda: ended.append((held.wait_for_room(30), clock.passed)))
+    clock.sleep(1)
+    assert not ended
+    return ended
+
+
 def test_who_waits_for_room_is_woken_when_there_is_some() -> None:
-    held = in_flight(max_messages=1)
-    (delivery,) = held.admit([received()], received_at=0.0)
-    with ThreadPoolExecutor() as executor:
-        waiting = executor.submit(held.wait_for_room, 30)
+    with VirtualClock() as clock:
+        held = InFlight(1, 30, clock)
+        (delivery,) = held.admit([received()], received_at=0.0)
+        ended = waiting(held, clock)
+
         held.forget([delivery])
-        assert waiting.result()
+
+        clock.sleep(1)
+        assert ended == [(True, 1.0)]
 
 
 def test_who_waits_for_room_is_woken_when_a_receive_brought_nothing() -> None:
-    held = in_flight(max_messages=10)
-    room = held.reserve(1, 0)
-    with ThreadPoolExecutor() as executor:
-        waiting = executor.submit(held.wait_for_room, 30)
+    with VirtualClock() as clock:
+        held = InFlight(10, 30, clock)
+        room = held.reserve(1, 0)
+        ended = waiting(held, clock)
+
         held.release(room)
-        assert waiting.result()
+
+        clock.sleep(1)
+        assert ended == [(True, 1.0)]
 
 
 def test_leases_that_end_are_found_and_those_that_are_lost_are_not() -> None:

@@ -214,6 +214,26 @@ def test_a_delete_that_fails_for_longer_than_the_lease_costs_a_second_delivery(s
     assert not system.dead_letters
 
 
+def test_what_could_not_be_deleted_while_nobody_received_is_delivered_again(system: MemorySystem) -> None:
+    """It is written and its lease is over, in an outage of everything. It is ours no longer then."""
+    system.sqs.fail("delete_message_batch", before=UNREACHABLE)
+    system.sqs.fail(CHANGE, before=UNREACHABLE)
+    system.send(sign_up("ada"))
+    system.worker()
+    system.clock.run_until(lambda: "ada" in system.database.users)
+    system.database.away = psycopg.OperationalError("connection refused")
+    system.send(sign_up("bob"))
+    system.clock.sleep(2 * VISIBILITY_TIMEOUT)
+    system.sqs.faults.clear()
+    system.database.away = None
+
+    system.run_until_empty()
+
+    assert {*system.database.users} == {"ada", "bob"}
+    assert not system.dead_letters
+    assert len(system.logged("left_to_sqs")) == 1
+
+
 @pytest.mark.parametrize("code", ["InvalidParameterValue", "ReceiptHandleIsInvalid"])
 def test_a_delete_that_sqs_refuses_is_not_tried_again(system: MemorySystem, code: str) -> None:
     """The lease has run out, and somebody else has the message: it is theirs to delete."""

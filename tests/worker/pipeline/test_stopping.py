@@ -95,6 +95,20 @@ def test_what_is_begun_stays_ours_until_it_is_committed(system: MemorySystem) ->
     assert stopped(system)["clean"]
 
 
+def test_a_call_that_fails_once_during_the_stop_is_made_again(system: MemorySystem) -> None:
+    begun = slow_inserts(system, 10)
+    system.sqs.fail("delete_message_batch", times=2, before=refused("InternalFailure"))
+    system.send(sign_up("ada"))
+    worker = system.worker()
+    system.clock.run_until(lambda: begun)
+
+    worker.stop()
+
+    assert list(system.database.users) == ["ada"]
+    assert not system.events.messages
+    assert stopped(system)["clean"]
+
+
 def test_what_becomes_a_dead_letter_during_the_stop_is_deleted(system: MemorySystem) -> None:
     fault = system.sqs.fail("send_message_batch", delay=5.0)
     system.send("broken")

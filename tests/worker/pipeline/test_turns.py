@@ -114,6 +114,19 @@ def test_on_a_busy_queue_as_many_are_at_work_as_is_worth_it(clock: VirtualClock)
     assert fourth.begins()
 
 
+def test_who_begins_on_a_busy_queue_wakes_the_next_one(clock: VirtualClock) -> None:
+    """Not only when it has received, which takes long."""
+    turns = Turns(Limit(4), writers=4, clock=clock)
+    turns.begin()
+    followers = [Follower(clock, turns) for _ in range(5)]
+    clock.sleep(LONG)
+
+    turns.received(some=True, busy=True)
+
+    clock.sleep(LONG)
+    assert sum(follower.began is True for follower in followers) == 3
+
+
 def test_a_queue_that_is_no_longer_busy_has_one_leader(clock: VirtualClock) -> None:
     turns = Turns(Limit(8), writers=2, clock=clock)
     turns.begin()
