@@ -101,7 +101,7 @@ class Story:
         self._screen.tell("Postgres is stopped.", style="red")
         self._confirm(self.cast.other_grace)
         paused = self._logged("paused")
-        self._screen.tell(f"The worker has paused: {paused['reason']}.")
+        self._screen.tell(f"The worker has paused: {paused['reason'].rpartition(': ')[2]}.")
         reply = self._activity(self.cast.alan, "And then play chess.", reply_to=self._question)
         self._publisher.publish(reply)
         self._screen.tell("Alan replies to Ada.")

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -200,7 +201,7 @@ def test_the_local_queues_have_the_properties_of_the_deployed_ones(sqs_server: S
         "DLQ_URL": f"{sqs_server.endpoint_url}/123456789012/local-dead-letters",
     }
     for _ in range(2):  # it may run again
-        result = run(ROOT / ".venv/bin/python", ROOT / "deploy/local_queues.py", env=environment)
+        result = run(sys.executable, ROOT / "deploy/local_queues.py", env=environment)
         assert result.returncode == 0, result.stderr
 
     client: SQSClient = boto3.client(
