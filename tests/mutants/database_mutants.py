@@ -134,6 +134,7 @@ MUTANTS = (
         "        stale, self._pool = self._pool, fresh\n        stale.close()\n",
         "        self._pool = fresh\n",
         "each outage leaves connections open, until the server has no more",
+        survives="a pool that nobody has any more closes its connections by itself (`ConnectionPool.__del__`)",
     ),
     Mutant(
         _POOL,

@@ -143,6 +143,21 @@ def test_a_reply_that_was_rolled_back_is_not_counted(connection: Connection) -> 
 
 @pytest.mark.parametrize("connection", ["postgres"], indirect=True)
 @pytest.mark.server
+def test_a_reply_is_counted_while_another_one_is_being_inserted(connection: Connection, database_url: str) -> None:
+    """Each has the lock of its foreign key by then: two that waited for the other's would be a deadlock."""
+    insert_activities(connection, [activity(A)])
+    connection.commit()
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT FROM activities WHERE uuid = %s FOR KEY SHARE", (A,))
+        connection.execute("SET LOCAL lock_timeout = '1s'")
+
+        insert_activities(connection, [activity(B, reply_to=A)])
+
+    assert replies_counts(connection) == {A: 1, B: 0}
+
+
+@pytest.mark.parametrize("connection", ["postgres"], indirect=True)
+@pytest.mark.server
 def test_workers_that_reply_to_the_same_activities_at_once_lose_no_reply_and_do_not_deadlock(
     connection: Connection, database_url: str
 ) -> None:
