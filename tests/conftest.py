@@ -55,13 +55,14 @@ def _refuse_processes(event: str, _: object) -> None:
 sys.addaudithook(_refuse_processes)
 
 
-@pytest.fixture(autouse=True)
-def _processes(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """So that `make test-fast` is fast, on any machine: a test has a marker for what it needs besides its own code."""
     global _processes_are_expected  # noqa: PLW0603 (an audit hook is for the whole process)
-    _processes_are_expected = any(request.node.get_closest_marker(name) for name in ("server", "process", "node"))
-    yield
+    _processes_are_expected = any(item.get_closest_marker(name) for name in ("server", "process", "node", "browser"))
+    result = yield
     _processes_are_expected = True
+    return result
 
 
 @pytest.fixture(scope="session")

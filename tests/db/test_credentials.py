@@ -200,6 +200,7 @@ def test_the_worker_role_may_do_nothing_else(database_url: str, worker_role: str
         connection.execute(statement.encode())
 
 
+@pytest.mark.process
 def test_the_role_keeps_its_password_when_it_is_granted_again(guarded_postgres: Postgres) -> None:
     role = "another_worker"
     assert grant_worker(guarded_postgres.url(), role, password="the first")
@@ -208,6 +209,7 @@ def test_the_role_keeps_its_password_when_it_is_granted_again(guarded_postgres: 
     psycopg.connect(guarded_postgres.url(user=role), password="the first").close()
 
 
+@pytest.mark.process
 def test_the_password_does_not_reach_the_server(guarded_postgres: Postgres) -> None:
     url = guarded_postgres.create_database("logged")
     migrate(url)

@@ -5,7 +5,6 @@ The tests in `tests/db/tables` hold for it and for Postgres alike.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -22,7 +21,7 @@ Rows = dict[Any, dict[str, Any]]
 
 @dataclass
 class _Tables:
-    """By `cognito_user_id`, and by `uuid`."""
+    """By `cognito_user_id`, and by `uuid`. A row is never changed, but replaced."""
 
     users: Rows = field(default_factory=dict)
     activities: Rows = field(default_factory=dict)
@@ -93,10 +92,11 @@ class MemoryConnection:
     def _insert_users(self, **columns: list[Any]) -> list[Row]:
         users = self._tables.users
         inserted = []
+        taken = {user["handle"].lower() for user in users.values()}
         for row in _rows(columns):
-            taken = {user["handle"].lower() for user in users.values()}
             if row["cognito_user_id"] not in users and row["handle"].lower() not in taken:
                 users[row["cognito_user_id"]] = {"uuid": uuid4(), **row}
+                taken.add(row["handle"].lower())
                 inserted.append((row["cognito_user_id"],))
         return inserted
 
@@ -112,7 +112,8 @@ class MemoryConnection:
 
     def _count_replies(self, uuids: list[UUID], counts: list[int]) -> list[Row]:
         for uuid, count in zip(uuids, counts, strict=True):
-            self._tables.activities[uuid]["replies_count"] += count
+            row = self._tables.activities[uuid]
+            self._tables.activities[uuid] = {**row, "replies_count": row["replies_count"] + count}
         return []
 
 
@@ -176,7 +177,7 @@ class MemoryDatabase:
         with self._changed:
             self._changed.wait_for(lambda: not self._in_use)
             self._in_use = True
-        return deepcopy(self._tables)
+        return _Tables(dict(self._tables.users), dict(self._tables.activities))
 
     def leave(self, tables: _Tables | None) -> None:
         """The transaction is over; these are committed."""
