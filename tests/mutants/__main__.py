@@ -28,15 +28,16 @@ of this happens in copies of the working tree, as it is now: neither the code no
 
 EPILOG = """\
 A mutant that survives is a promise that nobody keeps: write the test that fails with it. To see what it does, make its
-change by hand. Where no test can tell (the change is none, or costs time alone), the mutant says so in `survives`.
+change by hand. Where no test can tell (the change is none, or costs time alone), the mutant says so in `survives`, and
+only the nearest tests try it.
 
 The exit status is 1 if fewer than 90 % are caught, or one survives that does not say why; 2 if a mutant no longer fits
 the code, which `make test` says too.
 
 Examples:
-  make mutants                                  all of them; with two jobs about half an hour
-  make mutants ARGS='--only turns'              those with "turns" in their path or fault
-  make mutants ARGS='--only sql --nearest'      without the rest of the tests, which takes seconds each
+  make mutants                            all of them; with two jobs, and nothing else on two cores, half an hour
+  make mutants ONLY=turns                 those with "turns" in their path or fault
+  make mutants ONLY=sql ARGS=--nearest    without the rest of the tests, which takes minutes for one that survives
 """
 
 

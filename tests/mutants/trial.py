@@ -33,7 +33,7 @@ _NEAREST: dict[str, tuple[list[str], list[str]]] = {
     "db/pool": (["pool"], ["tests/db"]),
     "db/migrations/": (["migrations"], ["tests/db"]),
     "db/": (["credentials"], ["tests/db"]),
-    "trigger_lambda/": (["handler"], ["tests/trigger_lambda"]),
+    "trigger_lambda/": (["handler"], ["tests/trigger_lambda", "tests/worker/telemetry"]),
     "signup_sync/": (["publisher"], ["tests/worker/aws", "tests/signup_sync", _PIPELINE]),
 }
 
@@ -69,11 +69,11 @@ class Trials:
         self.broken: set[str] = set()  # tests that fail without a mutant, too
 
     def run(self, tree: Tree, mutant: Mutant) -> Result:
-        """The nearest tests first, and then all others. Raises `NoTests`."""
+        """The nearest tests first, and then all others, unless it is known to survive them. Raises `NoTests`."""
         began = time.monotonic()
         nearest = _nearest(tree.root, mutant.path)
         stages = [nearest]
-        if self._rest:
+        if self._rest and not mutant.survives:
             without = [f"--ignore={test}" for test in ("tests/mutants", *nearest)]
             stages += [["--numprocesses=4", "--dist=worksteal", "tests", *without]]
         caught = next(filter(None, (self._caught(tree, mutant, stage) for stage in stages)), "")

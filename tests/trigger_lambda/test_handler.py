@@ -305,13 +305,17 @@ def test_an_endpoint_that_answers_one_request_in_three_is_good_enough(queues: Qu
     assert len(take_all(queues)) == 1
 
 
-def test_it_tries_three_times_and_no_more(queues: Queues) -> None:
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "AccessDeniedException"), (503, "ServiceUnavailable"), (400, "ThrottlingException")]
+)
+def test_it_tries_three_times_and_no_more(queues: Queues, status: int, code: str) -> None:
+    """Nor does boto3, which would try some of them again by itself."""
     with FaultProxy(queues.endpoint_url) as proxy:
-        proxy.fail("SendMessage", status=403, code="AccessDeniedException", message=f"{PERSONAL} may not")
+        proxy.fail("SendMessage", status=status, code=code, message=f"{PERSONAL} may not")
 
         invocation = invoke_once(environment(proxy.endpoint_url, QUEUE_URL=queues.events_url))
 
-        check_failure(invocation, "ClientError", "AccessDeniedException")
+        check_failure(invocation, "ClientError", code)
         assert proxy.calls == {"SendMessage": 3}
 
 
