@@ -51,6 +51,8 @@ def main() -> int:
     except (NotApplicable, NoTests) as error:
         sys.stderr.write(f"mutants: {error}\n")
         return 2
+    except KeyboardInterrupt:
+        return 130
     if not options.json:
         _say(_summary(results, broken))
     return _status(results)
@@ -81,14 +83,17 @@ def _run(mutants: Sequence[Mutant], options: argparse.Namespace) -> tuple[list[R
     """Each mutant's result, and the tests that fail without a mutant too."""
     trials = Trials(ROOT / "Makefile", rest=not options.nearest)
     results: list[Result] = []
-    with _trees(min(options.jobs, len(mutants))) as trees, ThreadPoolExecutor(options.jobs) as executor:
+    with _trees(min(options.jobs, len(mutants))) as trees, ThreadPoolExecutor(len(trees)) as executor:
+        free: queue.SimpleQueue[Tree] = queue.SimpleQueue()
+        for tree in trees:
+            free.put(tree)
 
         def run(mutant: Mutant) -> Result:
-            tree = trees.get()
+            tree = free.get()
             try:
                 return trials.run(tree, mutant)
             finally:
-                trees.put(tree)
+                free.put(tree)
 
         futures = [executor.submit(run, mutant) for mutant in mutants]
         try:
@@ -96,22 +101,17 @@ def _run(mutants: Sequence[Mutant], options: argparse.Namespace) -> tuple[list[R
                 results.append(future.result())
                 _say(_line(results, len(mutants), options))
         finally:
+            # If it is interrupted, nobody waits for what is under way.
             executor.shutdown(wait=False, cancel_futures=True)
+            for tree in trees:
+                tree.close()
     return results, trials.broken
 
 
 @contextmanager
-def _trees(count: int) -> Iterator["queue.SimpleQueue[Tree]"]:
-    free: queue.SimpleQueue[Tree] = queue.SimpleQueue()
+def _trees(count: int) -> Iterator[list[Tree]]:
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as folder:
-        trees = [Tree(ROOT, Path(folder, str(number)).resolve()) for number in range(count)]
-        for tree in trees:
-            free.put(tree)
-        try:
-            yield free
-        finally:
-            for tree in trees:
-                tree.kill()
+        yield [Tree(ROOT, Path(folder, str(number)).resolve()) for number in range(count)]
 
 
 def _line(results: Sequence[Result], total: int, options: argparse.Namespace) -> str:

@@ -22,6 +22,10 @@ class NotACopy(Exception):
     """The copy's tests would test something else."""
 
 
+class Closed(Exception):
+    """No more tests are wanted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run of tests ended; `failed` is the test that did, `hangs` whether the time was up."""
@@ -37,6 +41,7 @@ class Tree:
     def __init__(self, source: Path, root: Path) -> None:
         self.root = root
         self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
         for name in _files(source):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source / name, root / name)
@@ -44,23 +49,31 @@ class Tree:
         self._check_imports()
 
     def test(self, *args: str) -> Outcome:
-        """Run pytest with these arguments, until the first failure."""
+        """Run pytest with these arguments, until the first failure. Raises `Closed`."""
         log = self.root / "pytest.log"
         with log.open("wb") as output:
             self._process = self._start("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *args, stdout=output)
             try:
                 status = self._process.wait(TIME_LIMIT)
             except subprocess.TimeoutExpired:
-                self.kill()
+                self._kill(self._process)
                 return Outcome(passed=False, hangs=True)
+        if self._closed:
+            raise Closed
         found = _FAILED.search(log.read_text(errors="replace"))
         return Outcome(passed=status == 0, failed=found[1] if found else "")
 
-    def kill(self) -> None:
-        """End the run that is under way, and what it has started."""
+    def close(self) -> None:
+        """End the run that is under way. May be called from another thread."""
+        self._closed = True
         if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self._kill(self._process)
+
+    @staticmethod
+    def _kill(process: "subprocess.Popen[bytes]") -> None:
+        """With what it has started."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def forget_compiled(self, path: str) -> None:
         """Python tells that a file has changed by its size and the second of its change."""
@@ -98,14 +111,15 @@ def _files(source: Path) -> list[str]:
 
 
 def _interpreter(root: Path) -> Path:
-    """A virtual environment with the packages of the running one, but with the copy's code instead of the checkout's.
-
-    Its site-packages are on the path, and the `.pth` file in them, which names the checkout, is not read for that.
-    """
+    """A virtual environment with the packages of the running one, but with the copy's code instead of the checkout's,
+    which its `.pth` file names."""
     folder = root / ".venv"
     venv.EnvBuilder(symlinks=True).create(folder)
     [site_packages] = folder.glob("lib/python*/site-packages")
-    (site_packages / "copy.pth").write_text(f"{root}\n{sysconfig.get_path('purelib')}\n")
+    for package in Path(sysconfig.get_path("purelib")).iterdir():
+        if package.suffix != ".pth":
+            (site_packages / package.name).symlink_to(package)
+    (site_packages / "copy.pth").write_text(f"{root}\n")
     shebang = f"#!{sys.executable}\n".encode()
     for script in Path(sysconfig.get_path("scripts")).iterdir():
         if script.is_file() and not script.is_symlink() and script.read_bytes().startswith(shebang):

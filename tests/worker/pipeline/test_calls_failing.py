@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.support.events import activity, sign_up
-from tests.support.memory_sqs import UNREACHABLE, lost, refused
+from tests.support.memory_sqs import UNREACHABLE, Fault, lost, refused
 from tests.support.memory_system import MemorySystem
 
 RECEIVE, DELETE, SEND, CHANGE = (
@@ -139,6 +139,38 @@ def test_deletes_that_fail_more_than_once_are_tried_again(system: MemorySystem) 
 
     assert system.sqs.calls.count(DELETE) == 4
     assert not system.logged("left_to_sqs")
+
+
+def test_what_fails_of_several_deletes_is_deleted_all_the_same(system: MemorySystem) -> None:
+    """A batch of thirty needs three calls, of which one entry each fails."""
+    system.send(*(sign_up(f"user{n}") for n in range(30)))
+    system.sqs.fail(DELETE, times=3, entries=lambda place: place == 3)
+    system.worker(threads=1, batch_size=30)
+
+    system.run_until_empty(within=5)
+
+    assert system.sqs.calls.count(DELETE) == 4
+
+
+class EverySecond(Fault):
+    """Of the calls that it applies to."""
+
+    calls = 0
+
+    def applies(self, operation: str, url: str) -> bool:
+        self.calls += super().applies(operation, url)
+        return super().applies(operation, url) and self.calls % 2 == 0
+
+
+def test_a_receive_that_fails_in_the_middle_of_a_batch_ends_only_the_batch(system: MemorySystem) -> None:
+    system.send(*(sign_up(f"user{n}") for n in range(100)))
+    system.sqs.faults.append(EverySecond(RECEIVE, before=UNREACHABLE))
+    system.worker(threads=1)
+
+    system.run_until_empty(within=60)
+
+    assert len(system.database.users) == 100
+    assert not system.logged("crashed")
 
 
 def test_after_an_outage_one_failure_costs_no_more_than_before_it(system: MemorySystem) -> None:
