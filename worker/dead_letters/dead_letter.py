@@ -91,6 +91,10 @@ class DeadLetter:
         """The message as it was before it failed, or with another body."""
         return Outgoing(self.message.body if body is None else body, without_failure(self.message.attributes))
 
+    def has(self, match: "Match") -> bool:
+        """Whether a member of the event is as it says."""
+        return match.holds(self._event)
+
     def contains(self, text: str) -> bool:
         """Whether the body has the text in it, in upper or lower case, escaped or not."""
         wanted = text.casefold()
@@ -103,6 +107,29 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """What a member of the event must be: exactly `value`, or something with it as a `part`, in upper or lower case.
+
+    `path` are the keys that lead to it. A value may be said as text or as JSON: `42` is the number and the text.
+    """
+
+    path: tuple[str, ...]
+    value: str
+    part: bool = False
+
+    def holds(self, event: object) -> bool:
+        """An event without the member is not meant, whatever the value."""
+        for key in self.path:
+            if not isinstance(event, dict) or key not in event:
+                return False
+            event = event[key]
+        text = event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)
+        if self.part:
+            return self.value.casefold() in text.casefold()
+        return self.value in (text, json.dumps(event), json.dumps(event, ensure_ascii=False))
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """Which dead letters a command is about: those for which all that is given holds. Times are since the epoch."""
 
@@ -111,6 +138,7 @@ class Selection:
     types: frozenset[str] = frozenset()
     sent_before: float | None = None
     sent_after: float | None = None
+    matches_all: tuple[Match, ...] = ()
     text: str | None = None
     limit: int | None = None
 
@@ -125,6 +153,7 @@ class Selection:
             and (not self.types or letter.event_type in self.types)
             and (self.sent_before is None or letter.message.sent_at <= self.sent_before)
             and (self.sent_after is None or letter.message.sent_at >= self.sent_after)
+            and all(letter.has(match) for match in self.matches_all)
             and (self.text is None or letter.contains(self.text))
         )
 

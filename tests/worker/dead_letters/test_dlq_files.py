@@ -43,7 +43,7 @@ def test_an_export_leaves_everything_where_it_is(dlq: Dlq, tmp_path: Path) -> No
 def test_an_export_goes_to_a_pipe_and_takes_filters(dlq: Dlq) -> None:
     dlq.fill(sign_up("ada"), sign_up("bob"))
 
-    done = dlq.run("export", "-", "--match", "ada@")
+    done = dlq.run("export", "-", "--match", "data.email~ada@")
 
     assert [json.loads(line)["body"] for line in done.stdout.splitlines()] == [sign_up("ada")]
 

@@ -49,7 +49,11 @@ def test_filters_narrow_what_is_listed(dlq: Dlq) -> None:
         return {line["id"] for line in dlq.json("list", *filters)}
 
     assert found("--reason", "unknown_author", "--type", "user.signed_up.v1", "--newer-than", "1h") == {bob}
-    assert found("--match", "hello world", "--older-than", "0s") == {eve}
+    assert found("--text", "hello world", "--older-than", "0s") == {eve}
+    assert found("--match", "data.message~hello", "--match", "type=activity.created.v1") == {eve}
+    assert found("--match", "data.handle=bob") == {bob}
+    assert found("--match", "data.expires_at=null") == {eve}
+    assert found("--match", "data.handle=") == set()
     assert found("--id", ada, "--id", "bob") == {ada, bob}
     assert len(found("--limit", "2")) == 2
     assert dlq.visible() == 3

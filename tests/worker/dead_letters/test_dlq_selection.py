@@ -1,12 +1,13 @@
 """Which dead letters are meant, and what is read from them."""
 
+import json
 from collections.abc import Iterable
 
 import pytest
 
 from tests.support.events import activity, sign_up
 from worker.aws.sqs import Received, text_attribute
-from worker.dead_letters.dead_letter import DeadLetter, Selection
+from worker.dead_letters.dead_letter import DeadLetter, Match, Selection
 
 
 def letter(body: str = "{}", *, id: str = "1", sent_at: float = 1000.0, **attributes: str) -> DeadLetter:  # noqa: A002 (a message's)
@@ -39,6 +40,35 @@ def letter(body: str = "{}", *, id: str = "1", sent_at: float = 1000.0, **attrib
 def test_all_that_is_given_has_to_match(selection: Selection, meant: bool) -> None:
     body = sign_up("ada", display_name="Zoë")  # escaped, as json.dumps does
     assert selection.matches(letter(body, failure_reason="invalid_event", source_message_id="source")) is meant
+
+
+@pytest.mark.parametrize(
+    ("match", "meant"),
+    [
+        (Match(("data", "display_name"), ""), True),
+        (Match(("data", "display_name"), '""'), True),
+        (Match(("data", "display_name"), "", part=True), True),
+        (Match(("data", "handle"), ""), False),
+        (Match(("data", "handle"), "Ada"), False),
+        (Match(("data", "handle"), "AD", part=True), True),
+        (Match(("data", "age"), "42"), True),
+        (Match(("data", "age"), "4", part=True), True),
+        (Match(("data", "age"), "4"), False),
+        (Match(("data", "known"), "true"), True),
+        (Match(("data", "gone"), "null"), True),
+        (Match(("data", "missing"), "null"), False),
+        (Match(("data", "handle", "x"), "ada"), False),
+        (Match(("type",), "Zoë"), True),
+        (Match(("data", "list"), '["ö"]'), True),
+    ],
+)
+def test_a_member_is_meant_by_its_value_however_the_body_is_written(match: Match, meant: bool) -> None:
+    data = {"display_name": "", "handle": "ada", "age": 42, "known": True, "gone": None, "list": ["ö"]}
+    event = {"type": "Zoë", "data": data}
+
+    for text in (json.dumps(event), json.dumps(event, indent=2, ensure_ascii=False)):
+        assert Selection(matches_all=(match,)).matches(letter(text)) is meant
+    assert not Selection(matches_all=(match,)).matches(letter("no JSON"))
 
 
 def test_the_first_eight_characters_of_an_id_are_as_good_as_all() -> None:

@@ -75,7 +75,7 @@ def edit(
     Examples:
       signup-sync dlq edit 5fea7756-0ea4-451a-a703-a558b933e274
       signup-sync dlq edit 5fea7756-0ea4-451a-a703-a558b933e274 --set data.handle=ada
-      signup-sync dlq edit --reason invalid_event --match '"display_name":""' --set data.display_name=Unknown
+      signup-sync dlq edit --reason invalid_event --match data.display_name= --set data.display_name=Unknown
     """
     if message_id is not None:
         selection = replace(selection, ids=selection.ids | {message_id})

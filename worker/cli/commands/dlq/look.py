@@ -71,7 +71,7 @@ def list_(selection: Selection, as_json: bool) -> None:
     Examples:
       signup-sync dlq list
       signup-sync dlq list --reason unknown_author --older-than 1h
-      signup-sync dlq list --match ada@example.org --json
+      signup-sync dlq list --match data.email=ada@example.org --json
     """
     table = letters_table()
     with inspecting(open_queues().dead_letters) as inspection:

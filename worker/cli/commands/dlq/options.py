@@ -1,6 +1,7 @@
 """The options that say which dead letters a command is about, and those that several commands have."""
 
 import functools
+import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,8 +10,22 @@ from typing import Any
 import click
 
 from worker.cli.parameters import duration
-from worker.dead_letters.dead_letter import Selection
+from worker.dead_letters.dead_letter import Match, Selection
 from worker.failure import REASONS
+
+_is_match = re.compile(r"([^\s=~.\"{}]+(?:\.[^\s=~.\"{}]+)*)([=~])(.*)", re.DOTALL).fullmatch
+
+
+def match(text: str) -> Match:
+    """`data.handle=ada`, or `data.handle~ad`. Raises `click.BadParameter`."""
+    found = _is_match(text)
+    if found is None:
+        raise click.BadParameter(
+            f"{text!r} is no member and its value, such as data.handle=ada; for a text anywhere in the body: --text"
+        )
+    path, sign, value = found.groups()
+    return Match(tuple(path.split(".")), value, part=sign == "~")
+
 
 _OPTIONS = (
     click.option(
@@ -21,7 +36,15 @@ _OPTIONS = (
         "--older-than", type=duration, metavar="DURATION", help="Only what was sent longer ago, for example 2h."
     ),
     click.option("--newer-than", type=duration, metavar="DURATION", help="Only what was sent since, for example 30m."),
-    click.option("--match", "text", metavar="TEXT", help="Only bodies with this text, in upper or lower case."),
+    click.option(
+        "--match",
+        "matches",
+        multiple=True,
+        type=match,
+        metavar="PATH=VALUE",
+        help="Only events of which a member is this, such as data.handle=ada; PATH~TEXT: has this text; repeatable.",
+    ),
+    click.option("--text", metavar="TEXT", help="Only bodies with this text anywhere, in upper or lower case."),
     click.option("--id", "ids", multiple=True, metavar="ID", help="Only this message or event; repeatable."),
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many."),
 )
@@ -37,6 +60,7 @@ def selection(command: Callable[..., Any]) -> Callable[..., Any]:
         types: tuple[str, ...],
         older_than: timedelta | None,
         newer_than: timedelta | None,
+        matches: tuple[Match, ...],
         text: str | None,
         ids: tuple[str, ...],
         limit: int | None,
@@ -48,6 +72,7 @@ def selection(command: Callable[..., Any]) -> Callable[..., Any]:
             types=frozenset(types),
             sent_before=_ago(older_than),
             sent_after=_ago(newer_than),
+            matches_all=matches,
             text=text,
             limit=limit,
         )
