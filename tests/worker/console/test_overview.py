@@ -98,10 +98,22 @@ def test_what_does_not_answer_as_a_worker_is_shown_as_that(start_console: StartC
     assert "no answer what answers there is no worker" in words
 
 
-def test_without_any_worker_it_is_not_well(console: ConsoleThread) -> None:
+def test_without_a_worker_that_answers_it_is_unknown_whether_one_writes(console: ConsoleThread) -> None:
     words = overview(console)
 
-    assert "No. No worker answers" in words
+    assert "something needs attention. No worker answers where WORKER_URLS says" in words
+    assert "whether one is writing is unknown" in words
+
+
+def test_without_a_worker_that_answers_and_with_messages_that_wait_it_is_not_well(
+    queues: Queues, start_console: StartConsole
+) -> None:
+    queues.send(sign_up("ada"))
+
+    words = overview(start_console())
+
+    assert "No. No worker answers where WORKER_URLS says" in words
+    assert "1 message waits in the queue" in words
     assert "no answer it does not answer (Connection refused)" in words
 
 

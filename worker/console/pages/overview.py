@@ -94,7 +94,7 @@ def _findings(seen: Seen | None, snapshot: Snapshot | None, shelf_problem: str |
 def _of_workers(seen: Seen) -> Iterator[Finding]:
     alive = [worker for worker in seen.workers if worker.status]
     if not alive:
-        yield Finding("broken", "No worker answers: nothing is being written. What arrives waits in the queue.")
+        yield _without_workers(seen)
     elif len(alive) < len(seen.workers):
         yield Finding("attention", f"{len(seen.workers) - len(alive)} of {len(seen.workers)} workers do not answer.")
     for worker in alive:
@@ -106,6 +106,15 @@ def _of_workers(seen: Seen) -> Iterator[Finding]:
     lag = slowest(alive)
     if lag.p99 is not None and lag.p99 > SLOW:
         yield Finding("attention", f"Of the last hour's messages one in a hundred took {duration(lag.p99)} or more.")
+
+
+def _without_workers(seen: Seen) -> Finding:
+    """A worker whose admin server is off, or that WORKER_URLS does not name, may be at work all the same."""
+    text = "No worker answers where WORKER_URLS says: whether one is writing is unknown."
+    waiting = seen.events.visible if seen.events else 0
+    if waiting:
+        return Finding("broken", f"{text} {waiting:,} message{' waits' if waiting == 1 else 's wait'} in the queue.")
+    return Finding("attention", text)
 
 
 def _of_dead_letters(snapshot: Snapshot) -> Iterator[Finding]:
