@@ -21,11 +21,13 @@ from signup_sync.postgres.statements import Connection
 ACQUIRE_TIMEOUT = 3.0  # seconds to wait for a connection before the database counts as away
 RESET_TIMEOUT = 15.0  # seconds in which a new pool has its first connection; a slow network takes some for each
 
+CONNECT_TIMEOUT = 5.0  # seconds, unless the database URL says otherwise
+
 # What a database URL need not say; what it does say wins. They bound the time in which a network that swallows
 # everything is noticed (PostgreSQL documentation, 34.1.2 "Parameter Key Words").
 _CONNECTION_DEFAULTS = {
     "application_name": "signup-sync",
-    "connect_timeout": "5",  # seconds
+    "connect_timeout": f"{CONNECT_TIMEOUT:.0f}",
     "keepalives_idle": "10",  # seconds
     "keepalives_interval": "5",  # seconds
     "keepalives_count": "2",

@@ -10,7 +10,7 @@ from itertools import count
 import psycopg
 import structlog
 
-from db.pool import ACQUIRE_TIMEOUT
+from db.pool import ACQUIRE_TIMEOUT, CONNECT_TIMEOUT
 from db.tables.activities import ActivitiesInserted, NewActivity, insert_activities
 from db.tables.users import NewUser, UsersInserted, insert_users
 from signup_sync.backoff import exponential
@@ -59,7 +59,7 @@ class Writer:
         self._acknowledger = acknowledger
         self._clock = clock
         self._parked = ParkedMessages(clock)
-        self._transaction_limit = ACQUIRE_TIMEOUT + STATEMENTS * statement_timeout
+        self._transaction_limit = ACQUIRE_TIMEOUT + CONNECT_TIMEOUT + STATEMENTS * statement_timeout
         self._instrumentation = instrumentation
 
     def parse(self, batch: Sequence[Delivery]) -> list[Delivery]:
