@@ -42,6 +42,7 @@ def containers() -> dict[str, dict[str, Any]]:
 
 
 @infrastructure
+@pytest.mark.process
 def test_cfn_lint_finds_nothing() -> None:
     result = run(command("infrastructure", "cfn-lint"), "--regions", "us-east-1", "--", *STACKS.glob("*.yaml"))
 
@@ -49,6 +50,7 @@ def test_cfn_lint_finds_nothing() -> None:
 
 
 @infrastructure
+@pytest.mark.process
 def test_checkov_finds_nothing_that_is_not_justified_beside_the_resource() -> None:
     arguments = ("--directory", STACKS, "--framework", "cloudformation", "--compact", "--quiet", "--skip-download")
     result = run(command("infrastructure", "checkov"), *arguments)
