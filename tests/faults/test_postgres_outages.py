@@ -10,19 +10,13 @@ import pytest
 
 from db.migrations import migrate
 from tests.support.events import sign_up
+from tests.support.outages import MAX_RECEIVE_COUNT, QUEUES, VISIBILITY_TIMEOUT, assert_one_outage, wait_for_users
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues
-from tests.support.tables import names
 from tests.support.tcp_proxy import TcpProxy
-from tests.support.wait import wait_until
-from tests.support.worker_process import StartWorker, WorkerProcess
+from tests.support.worker_process import StartWorker
 
-VISIBILITY_TIMEOUT = 2  # seconds
-MAX_RECEIVE_COUNT = 3
-BACK = 60.0  # seconds within which everything is written again
-
-
-pytestmark = pytest.mark.queues(visibility_timeout=VISIBILITY_TIMEOUT, max_receive_count=MAX_RECEIVE_COUNT)
+pytestmark = QUEUES
 
 
 @pytest.fixture
@@ -30,19 +24,6 @@ def database_url(own_postgres: Postgres) -> str:
     url = own_postgres.create_database("app")
     migrate(url)
     return url
-
-
-def wait_for_users(database_url: str, expected: set[str]) -> None:
-    wait_until(lambda: names(database_url) == expected, BACK, "the rows are not there")
-
-
-def assert_one_outage(worker: WorkerProcess, queues: Queues) -> None:
-    worker.wait_for("resumed")
-    assert len(worker.events("paused")) == 1, worker
-    assert len(worker.events("resumed")) == 1, worker
-    assert queues.dead_letter_count() == 0
-    wait_until(lambda: not sum(queues.counts()), BACK, "the queue is not empty")
-    assert worker.running
 
 
 def test_an_outage_longer_than_all_attempts_costs_nothing(
