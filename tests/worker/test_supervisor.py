@@ -72,6 +72,8 @@ def test_all_work_and_answer_and_stop(queues: Queues, database_url: str, start_w
 
     assert worker.wait(STOP_LIMIT) == 0
     assert [line["clean"] for line in worker.events("stopped")] == [True, True]
+    assert len({line["pid"] for line in worker.events("stopped")}) == 2
+    assert all("pid" in line for line in worker.events("batch_committed"))
     assert queues.counts() == (0, 0, 0)
 
 

@@ -5,6 +5,7 @@ What people wrote about themselves (e-mail addresses, names, handles, messages) 
 
 import logging
 import sys
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -14,8 +15,8 @@ from worker.settings import no_color
 from worker.text import printable
 
 
-def configure(level: str, log_format: Literal["auto", "json", "console"]) -> None:
-    """Set up structlog for this process."""
+def configure(level: str, log_format: Literal["auto", "json", "console"], *, pid: int | None = None) -> None:
+    """Set up structlog for this process; each line has its `pid`, if that is given, where several share a log."""
     # The pool tries again in the background and would report each attempt; `worker.pipeline.database_gate` reports the
     # outage, once.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
@@ -23,6 +24,7 @@ def configure(level: str, log_format: Literal["auto", "json", "console"]) -> Non
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if pid is None else [partial(_with_pid, pid)]),
             *_renderers(log_format == "console" or (log_format == "auto" and sys.stdout.isatty())),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -35,6 +37,10 @@ def _renderers(console: bool) -> list[Processor]:
         colors = sys.stdout.isatty() and not no_color()
         return [_printable, structlog.dev.ConsoleRenderer(colors=colors)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _with_pid(pid: int, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {**event, "pid": pid}
 
 
 def _printable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

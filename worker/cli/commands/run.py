@@ -42,7 +42,7 @@ def worker(processes: int | None, until_empty: bool, supervised: bool) -> None:
       LOG_LEVEL=debug BATCH_SIZE=500 signup-sync worker
     """
     settings = WorkerSettings.from_environment()
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, pid=os.getpid() if supervised else None)
     count = processes or settings.processes
     if count > 1 and not supervised:
         check_queues(settings)
