@@ -374,7 +374,12 @@ class TestPublishCommand:
     def test_without_a_terminal_there_is_no_progress_bar(self, queues: Queues) -> None:
         result = invoke("publish", "file", "-", environment=environment(queues), stdin=activity().model_dump_json())
 
-        assert result.stderr == ""
+        assert result.stderr == "1 event was published\n"
+
+    def test_a_file_without_events_is_said_to_be_empty(self, queues: Queues) -> None:
+        result = invoke("publish", "file", "-", environment=environment(queues), stdin="\n\n")
+
+        assert (result.returncode, result.stderr) == (0, "the file has no events: nothing was published\n")
 
     @pytest.mark.parametrize(
         ("settings", "message"),

@@ -125,6 +125,13 @@ def file(events: IO[bytes], as_json: bool) -> None:
     if run.published < total:
         click.echo(f"{run.published} of {total} events were published; it is safe to publish the file again", err=True)
         raise SystemExit(1)
+    click.echo(_summary(total), err=True)
+
+
+def _summary(total: int) -> str:
+    if not total:
+        return "the file has no events: nothing was published"
+    return "1 event was published" if total == 1 else f"all {total} events were published"
 
 
 @dataclass(frozen=True, slots=True)
