@@ -70,7 +70,7 @@ def _check_queue_url(url: str) -> str:
 QueueUrl = Annotated[str, AfterValidator(_check_queue_url)]
 
 
-def _host_and_port(value: object, example: str = "127.0.0.1:8765") -> object:
+def _host_and_port(value: object, *, example: str = "127.0.0.1:8765") -> object:
     """`127.0.0.1:8765`, `[::1]:8765`, or a name and a port."""
     if not isinstance(value, str):
         return value
@@ -100,7 +100,7 @@ MAX_PROCESSES = 64
 _MIN_TOKEN = 32  # characters
 _is_http_url = re.compile(r"http://[^/\s@]+/?").fullmatch
 
-Address = Annotated[tuple[str, int], BeforeValidator(lambda value: _host_and_port(value))]
+Address = Annotated[tuple[str, int], BeforeValidator(_host_and_port)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]
 WorkerUrls = Annotated[tuple[str, ...], BeforeValidator(_urls)]
 
@@ -181,7 +181,7 @@ class QueuesSettings(EventsQueueSettings):
 
 def _check_admin_address(value: str) -> str:
     try:
-        return value if value == "off" else str(_host_and_port(value, "127.0.0.1:9090") and value)
+        return value if value == "off" else str(_host_and_port(value, example="127.0.0.1:9090") and value)
     except ValueError as error:
         raise ValueError(f"{error}, or off") from None
 
