@@ -315,7 +315,7 @@ def test_a_move_by_sqs_is_cancelled_when_interrupted(dlq: Dlq, proxy: FaultProxy
     proxy.answer("ListMessageMoveTasks", {"Results": [RUNNING]})
     proxy.answer("CancelMessageMoveTask", {"ApproximateNumberOfMessagesMoved": 3})
     with Dlq(dlq.queues, proxy.endpoint_url).start("replay", "--force") as replay:
-        wait_until(lambda: proxy.calls["ListMessageMoveTasks"] >= 3, 20, "it does not follow")  # it has read two answers
+        wait_until(lambda: proxy.calls["ListMessageMoveTasks"] >= 3, 20, "it does not follow")  # two are read
         replay.send_signal(signal.SIGINT)
         _, errors = replay.communicate(timeout=20)
 
