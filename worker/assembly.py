@@ -98,8 +98,6 @@ class Worker:
         self._max_attempts = _max_attempts(settings, attributes)
         self._settings = settings
         self._wait_seconds = wait_seconds
-        # A queue and not an Event: its `put` may be called from a signal handler (Python documentation, "queue",
-        # SimpleQueue.put), where setting an Event that the same thread is about to wait for would be a deadlock.
         self._stop: ClockQueue[None] = clock.queue()
         self._failed = False
 
@@ -148,7 +146,7 @@ class Worker:
         )
 
     def stop(self) -> None:
-        """Ask `run` to return. May be called from a signal handler."""
+        """Ask `run` to return. May be called in any thread, and more than once."""
         self._stop.put(None)
 
     def run(self) -> bool:

@@ -12,17 +12,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from types import FrameType
+from itertools import repeat
 
 import structlog
 
 from worker.settings import environment_with
+from worker.signals import SIGNALS, take_signals
 
 log = structlog.get_logger()
 
 Process = subprocess.Popen[bytes]
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def worker_command(*arguments: str) -> list[str]:
@@ -36,21 +35,10 @@ def run_processes(command: Sequence[str], settings: Sequence[Mapping[str, str]])
 
     SIGTERM and SIGINT are passed on. Returns the exit status of the first that failed, else 0.
     """
-    # Ends and signals in the order in which they happen; signal handlers may put (see `worker.assembly`).
-    happened: queue.SimpleQueue[Process | int] = queue.SimpleQueue()
-
-    def tell(number: int, _: FrameType | None) -> None:
-        happened.put(number)
-
-    for number in SIGNALS:
-        signal.signal(number, tell)
+    happened: queue.SimpleQueue[Process | int] = queue.SimpleQueue()  # ends and signals, in their order
+    take_signals(repeat(happened.put))
     processes = [_start(command, environment_with(own), happened) for own in settings]
     return _until_ended(processes, happened)
-
-
-def take_signals() -> None:
-    """Take the signals that were blocked while a supervised worker started; they may have come already."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def stop_with_input(stop: Callable[[], None]) -> None:

@@ -2,15 +2,14 @@
 
 import gc
 import os
-import signal
-from types import FrameType
 
 import click
 
 from worker.assembly import Worker, check_queues
 from worker.cli import logs
 from worker.settings import MAX_PROCESSES, WorkerSettings
-from worker.supervisor import run_processes, stop_with_input, take_signals, worker_command
+from worker.signals import take_signals
+from worker.supervisor import run_processes, stop_with_input, worker_command
 
 
 @click.command
@@ -52,14 +51,8 @@ def worker(processes: int | None, until_empty: bool, supervised: bool) -> None:
 
 
 def _run(consumer: Worker, *, supervised: bool) -> None:
-    def stop(number: int, _: FrameType | None) -> None:
-        signal.signal(number, leave)
-        consumer.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    take_signals([lambda _: consumer.stop(), _leave])
     if supervised:
-        take_signals()
         stop_with_input(consumer.stop)
     _tame_garbage_collector()
     failed = not consumer.run()
@@ -74,6 +67,5 @@ def _tame_garbage_collector() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
-def leave(number: int, _: FrameType | None) -> None:
-    """The second signal: at once."""
+def _leave(number: int) -> None:
     os._exit(128 + number)
