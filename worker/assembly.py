@@ -30,7 +30,6 @@ from worker.pipeline.consumers import Consumers
 from worker.pipeline.database_gate import DatabaseGate
 from worker.pipeline.in_flight import InFlight
 from worker.pipeline.store import Store
-from worker.pipeline.tally import Tally
 from worker.pipeline.visibility_heartbeat import VisibilityHeartbeat
 from worker.pipeline.writer import Writer
 from worker.settings import InvalidSettings, WorkerSettings
@@ -85,7 +84,7 @@ class Worker:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._clock = clock
-        self._telemetry = Telemetry(settings)
+        self._telemetry = Telemetry(settings, clock)
         instrumentation = self._telemetry.instrumentation
         on_call = instrumentation.sqs_called
         wait_seconds = ONCE_WAIT if until_empty else settings.receive_wait_seconds
@@ -104,10 +103,9 @@ class Worker:
         self._database = remote.database
         self._gate = DatabaseGate(self._database, instrumentation, clock)
         self._in_flight = InFlight(settings.max_in_flight, self._visibility_timeout, clock)
-        self._tally = Tally(clock)
         fast_events = Queue(settings.queue_url, remote.fast_events, on_call)
         self._acknowledger = Acknowledger(
-            events, fast_events, dead_letters, self._in_flight, self._max_attempts, self._tally, instrumentation, clock
+            events, fast_events, dead_letters, self._in_flight, self._max_attempts, instrumentation, clock
         )
         writer = Writer(
             self._database,
@@ -168,7 +166,7 @@ class Worker:
             second_signal="ends it at once",
         )
         clean = self._wind_down(consumers, self._clock.monotonic() + STOP_TIMEOUT)
-        log.info("stopped", clean=clean, **self._tally.counts)
+        log.info("stopped", clean=clean, **self._telemetry.counts)
         return not self._failed
 
     def _start(self) -> list[Thread]:
@@ -176,7 +174,6 @@ class Worker:
             self._thread(lane.name, lane.run)
         self._thread("leases", self._heartbeat.run)
         self._thread("gate", self._gate.run)
-        self._thread("tally", self._tally.run)
         return [self._thread(f"consumer-{n}", self._consumers.run) for n in range(self._settings.threads)]
 
     def _wind_down(self, consumers: list[Thread], deadline: float) -> bool:
@@ -189,7 +186,6 @@ class Worker:
             thread.join(max(0.0, deadline - ACKNOWLEDGE_TIME - self._clock.monotonic()))
         clean = self._acknowledger.close(deadline)
         self._heartbeat.stop()
-        self._tally.stop()
         self._database.close()
         self._telemetry.stop()
         return clean and not any(thread.is_alive() for thread in consumers)

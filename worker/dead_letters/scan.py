@@ -80,8 +80,9 @@ class Scan:
     def _wait_for_others(self) -> Iterator[Received]:
         until = time.monotonic() + PATIENCE
         self.elsewhere = self._unseen()
-        while self.elsewhere and time.monotonic() < until and not self._finished.is_set():
-            yield from self._receive() or []
+        while self.elsewhere and time.monotonic() < until and not (self._finished.is_set() or self.at_limit):
+            # By the pool, which an interrupt does not reach: what it receives is held, and given back at the end.
+            yield from self._pool.submit(self._receive).result() or []
             now = self._queue.describe()
             # What was deleted meanwhile, by us or by others, is gone from one of both counts at least.
             self.elsewhere = min(self._unseen(), max(0, now.visible + now.in_flight - len(self.held)))

@@ -27,7 +27,6 @@ from worker.failure import FailureReason
 from worker.pipeline.batch_requests import BatchRequests
 from worker.pipeline.in_flight import InFlight
 from worker.pipeline.retry_delay import retry_delay
-from worker.pipeline.tally import Tally
 from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation
 
 WAKE_TIMEOUT = 30.0  # seconds in which waking an event that waits is tried; it wakes by itself anyway
@@ -75,7 +74,6 @@ class Acknowledger:
         dead_letters: Queue,
         in_flight: InFlight,
         max_attempts: int,
-        tally: Tally,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -84,7 +82,6 @@ class Acknowledger:
         self._dead_letters = dead_letters
         self._in_flight = in_flight
         self._max_attempts = max_attempts
-        self._tally = tally
         # Waits until none of our own receives is under way, which would take what is released. It is theirs to say,
         # and they come after us: whoever puts the worker together sets it.
         self.wait_until_no_receive: Callable[[], object] = bool
@@ -131,7 +128,6 @@ class Acknowledger:
         Those that do not fill a call wait a moment for others: on a queue where messages trickle, a call for each would
         double what is asked of SQS.
         """
-        self._tally.add("committed", len(deliveries))
         left: Iterable[int] = range(len(deliveries))
         if len(deliveries) >= BATCH_ENTRIES:
             self._instrumentation.busy(CALL_LIMIT)
@@ -149,7 +145,6 @@ class Acknowledger:
             return 0
         seconds = retry_delay(delivery.message.receive_count, self._max_attempts)
         self._instrumentation.retried(delivery, reason)
-        self._tally.add("put_off")
         log.info("retried_later", reason=reason, seconds=seconds, **delivery.describe())
         self._put_back(self._visibility, delivery, seconds)
         return seconds
@@ -173,7 +168,6 @@ class Acknowledger:
     def dead(self, delivery: Delivery, reason: FailureReason, detail: str) -> None:
         """It can never work, or not within its attempts. `detail` is one line without personal data."""
         self._instrumentation.dead_lettered(delivery, reason)
-        self._tally.add("dead")
         log.warning("dead_lettered", reason=reason, detail=detail, **delivery.describe())
         self._dead.put(Move(delivery, _dead_letter(delivery, reason, detail)))
 

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.aws.sqs import Queue
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.settings import InvalidSettings, WorkerSettings
 from worker.telemetry.admin_server import AdminServer, Page, as_json, text
 from worker.telemetry.emf import Emf
-from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation, Several
+from worker.telemetry.instrumentation import Instrumentation, Several
 from worker.telemetry.liveness import Liveness
 from worker.telemetry.measurements import Measurements
 from worker.telemetry.metrics_snapshot import MetricsSnapshot
 from worker.telemetry.queue_depth import QueueDepth
 from worker.telemetry.status import status
+from worker.telemetry.tally import Tally
 
 if TYPE_CHECKING:
     from worker.telemetry.tracing import Tracing
@@ -48,8 +50,9 @@ class Telemetry:
     Raises `InvalidSettings`, as `attach` does.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, clock: Clock = SYSTEM_CLOCK) -> None:
         self._settings = settings
+        self._tally = Tally(clock)
         self._version = version("signup-sync")
         self._liveness = Liveness(settings.stuck_after_seconds)
         self._measurements = Measurements()
@@ -57,12 +60,12 @@ class Telemetry:
         self._admin: AdminServer | None = None
         self._emf: Emf | None = None
         self._depth: QueueDepth | None = None
-        backends: list[Instrumentation] = []
+        backends: list[Instrumentation] = [self._tally]
         if settings.admin or settings.metrics == "emf":
-            backends = [self._liveness, self._measurements]
+            backends += [self._liveness, self._measurements]
         if self._tracing:
             backends.append(self._tracing)
-        self.instrumentation = Several(backends) if backends else NO_INSTRUMENTATION
+        self.instrumentation = Several(backends)
 
     def attach(self, sources: Sources) -> None:
         """Begin to listen on the admin address; `threads` answer."""
@@ -82,11 +85,17 @@ class Telemetry:
     @property
     def threads(self) -> list[tuple[str, Callable[[], None]]]:
         """Their names and what they run."""
-        parts = [("admin", self._admin), ("queue-depth", self._depth), ("emf", self._emf)]
+        parts = [("tally", self._tally), ("admin", self._admin), ("queue-depth", self._depth), ("emf", self._emf)]
         return [(name, part.run) for name, part in parts if part is not None]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What was done with messages since the start, as in `Tally`."""
+        return self._tally.counts
 
     def stop(self) -> None:
         """Write and export what is left, in little time."""
+        self._tally.stop()
         if self._depth:
             self._depth.stop()
         if self._emf:

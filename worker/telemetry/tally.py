@@ -2,36 +2,43 @@
 
 import threading
 from collections import Counter
-from typing import Literal, get_args
+from typing import TYPE_CHECKING
 
 import structlog
 
 from worker.clock import SYSTEM_CLOCK, Clock
+from worker.telemetry.instrumentation import Committed, Instrumentation
+
+if TYPE_CHECKING:
+    from worker.delivery import Delivery
 
 MINUTE = 60.0  # seconds
-
-Outcome = Literal["committed", "put_off", "dead"]
 
 log = structlog.get_logger()
 
 
-class Tally:
-    """Safe to use from any thread: `_lock` guards the counts. `run` is its thread."""
+class Tally(Instrumentation):
+    """`_lock` guards the counts. `run` is its thread."""
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._lock = threading.Lock()
-        self._counts: Counter[str] = Counter(dict.fromkeys(get_args(Outcome), 0))
+        self._counts = Counter(committed=0, put_off=0, dead=0)
         self._stopped = clock.event()
-
-    def add(self, outcome: Outcome, messages: int = 1) -> None:
-        with self._lock:
-            self._counts[outcome] += messages
 
     @property
     def counts(self) -> Counter[str]:
         """Messages, since the start; one that came twice counts twice."""
         with self._lock:
             return self._counts.copy()
+
+    def committed(self, batch: Committed) -> None:
+        self._add("committed", len(batch.deliveries))
+
+    def retried(self, delivery: "Delivery", reason: str) -> None:  # noqa: ARG002
+        self._add("put_off", 1)
+
+    def dead_lettered(self, delivery: "Delivery", reason: str) -> None:  # noqa: ARG002
+        self._add("dead", 1)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -44,3 +51,7 @@ class Tally:
             if now != before:
                 log.info("progress", **{outcome: now[outcome] - before[outcome] for outcome in now})
             before = now
+
+    def _add(self, outcome: str, messages: int) -> None:
+        with self._lock:
+            self._counts[outcome] += messages
