@@ -4,7 +4,6 @@ Each command is a module of `worker/cli/commands`, imported when it is used, so 
 Here is what stands in `signup-sync --help`: it comes at once, because it imports nothing else.
 """
 
-from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -47,11 +46,11 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's, but a name that is nearly one of ours is told what it may have been meant for."""
-        near = get_close_matches(args[0], _COMMANDS, 1)
-        if near and near[0] != args[0]:
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
-        return super().resolve_command(ctx, args)
+        """As click's, which suggests only commands that are there already."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=_COMMANDS, ctx=ctx) from None
 
     def invoke(self, ctx: click.Context) -> object:
         try:
