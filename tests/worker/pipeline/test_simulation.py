@@ -16,7 +16,7 @@ from tests.support.events import activity, sign_up
 from tests.support.memory_sqs import UNREACHABLE, lost, refused
 from tests.support.memory_system import MemorySystem, RunningWorker, memory_system
 
-RUNS = 16
+RUNS = 10
 STORM = 300.0  # seconds in which everything goes wrong
 RECOVERY = 6 * 3600.0  # seconds: long after the storm what was sent again with its last attempt may still have to wait
 MAX_RECEIVE_COUNT = 1000  # so many that none of them is ever the last one, but where the workers are told otherwise
