@@ -131,10 +131,14 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters a command is about: those for which all that is given holds. Times are since the epoch."""
+    """Which dead letters a command is about: those for which all that is given holds. Times are since the epoch.
+
+    `detail` is how theirs begins.
+    """
 
     ids: frozenset[str] = frozenset()
     reasons: frozenset[str] = frozenset()
+    detail: str | None = None
     types: frozenset[str] = frozenset()
     sent_before: float | None = None
     sent_after: float | None = None
@@ -150,6 +154,7 @@ class Selection:
         return (
             (not self.ids or not self.ids.isdisjoint(letter.names))
             and (not self.reasons or letter.reason in self.reasons)
+            and (self.detail is None or letter.detail.startswith(self.detail))
             and (not self.types or letter.event_type in self.types)
             and (self.sent_before is None or letter.message.sent_at <= self.sent_before)
             and (self.sent_after is None or letter.message.sent_at >= self.sent_after)
