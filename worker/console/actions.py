@@ -39,8 +39,8 @@ class Actions:
         self._dead_letters = dead_letters
         self._audit = audit
 
-    def replay(self, ids: Collection[str], job: Job) -> None:
-        """Send back those that would work today."""
+    def replay(self, ids: Collection[str], rate: float | None, job: Job) -> None:
+        """Send back those that would work today; `rate` is in messages a second."""
         with self._taken(ids, job) as taken:
             sendable = []
             for letter in taken.letters:
@@ -49,17 +49,21 @@ class Actions:
                     sendable.append(letter)
                 else:
                     self._tell(job, letter.id, *left)
-            self._transfer([(letter, letter.message.body) for letter in sendable], taken.inspection, job)
+            self._transfer([(letter, letter.message.body) for letter in sendable], taken.inspection, job, rate)
 
-    def send_edited(self, message_id: str, body: str, job: Job) -> None:
-        """Send the event as it is now, if it is valid."""
-        with self._taken([message_id], job) as taken:
-            for letter in taken.letters:
-                problem = Edit(letter, body).problem
+    def send_edited(
+        self, ids: Collection[str], edit: Callable[[DeadLetter], Edit], rate: float | None, job: Job
+    ) -> None:
+        """Send the events as they are now, as far as they are valid; `rate` is in messages a second."""
+        with self._taken(ids, job) as taken:
+            valid = []
+            for edited in map(edit, taken.letters):
+                problem = edited.problem
                 if problem is None:
-                    self._transfer([(letter, body)], taken.inspection, job)
+                    valid.append((edited.letter, edited.body))
                 else:
-                    self._tell(job, letter.id, "invalid", problem)
+                    self._tell(job, edited.letter.id, "invalid", problem)
+            self._transfer(valid, taken.inspection, job, rate)
 
     def delete(self, ids: Collection[str], job: Job) -> None:
         with self._taken(ids, job) as taken:
@@ -86,7 +90,7 @@ class Actions:
                     raise JobRefused("these are too large for a page: use signup-sync dlq export")
         return lines
 
-    def _transfer(self, letters: list[tuple[DeadLetter, str]], inspection: Scan, job: Job) -> None:
+    def _transfer(self, letters: list[tuple[DeadLetter, str]], inspection: Scan, job: Job, rate: float | None) -> None:
         edited = job.action == "edited"
 
         def report(result: Result[DeadLetter]) -> None:
@@ -95,7 +99,7 @@ class Actions:
                 self._dead_letters.forget([result.entry.id])
             self._tell(job, result.entry.id, "edited" if edited and outcome == "replayed" else outcome, why)
 
-        with Requeue(self._events, inspection.held, report) as transfer:
+        with Requeue(self._events, inspection.held, report, rate) as transfer:
             for letter, body in letters:
                 if job.stopping.is_set():
                     raise JobRefused("the console was stopped; the rest is where it was")

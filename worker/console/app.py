@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from worker.console.console import Console
-from worker.console.pages import audit_log, editor, feed, letters, login, overview, users
+from worker.console.pages import audit_log, editor, feed, group_editor, letters, login, overview, users
 from worker.console.request import Headed, Problem, ask, change, look
 
 _FOLDER = Path(__file__).parent
@@ -43,6 +43,8 @@ def application(console: Console) -> Starlette:
         Route("/letters/look", ask(letters.look_again), methods=["POST"]),
         Route("/letters/confirm", change(letters.confirm), methods=["POST"]),
         Route("/letters/act", change(letters.act), methods=["POST"]),
+        Route("/letters/set", change(group_editor.show), methods=["POST"]),
+        Route("/letters/set/send", change(group_editor.send), methods=["POST"]),
         Route("/letters/copy", ask(letters.copy), methods=["POST"]),
         Route("/letters/{id}", look(letters.show_one)),
         Route("/letters/{id}/reveal", ask(letters.reveal), methods=["POST"]),

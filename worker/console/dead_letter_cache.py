@@ -2,7 +2,8 @@
 
 A look is that of `signup-sync dlq list`, with the same promises: short leases, and all is released at its end. It is
 repeated while somebody has pages open, and takes at most a tenth of the time, since what one operator looks at is
-hidden from the others. Who wants to act goes first: the look under way is given up.
+hidden from the others. A copy from before that is not shown: the first page waits for a new one. Who wants to act goes
+first: the look under way is given up.
 
 The copy is bounded: `MAX_LISTED` messages and `MAX_BYTES` of bodies. What is beyond is counted and not listed.
 """
@@ -18,8 +19,9 @@ from dataclasses import dataclass, field
 
 from signup_sync.sqs import SqsError
 from worker.aws.sqs import Queue, QueueAttributes, Received
-from worker.console.watched_loop import WatchedLoop
+from worker.console.watched_loop import AUDIENCE, WatchedLoop
 from worker.dead_letters.dead_letter import DeadLetter
+from worker.dead_letters.groups import Group, groups_of
 from worker.dead_letters.scan import Scan
 
 MAX_LISTED = 20_000  # messages
@@ -81,12 +83,13 @@ def _user_id(value: object) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a look has seen. `letters` are the newest first; times are since the epoch."""
+    """What a look has seen. `letters` are the newest first, `groups` the largest; times are since the epoch."""
 
     taken_at: float
     seconds: float
     letters: tuple[Listed, ...] = ()
     by_id: dict[str, Listed] = field(default_factory=dict)
+    groups: tuple[Group, ...] = ()
     reasons: Counter[str] = field(default_factory=Counter)
     types: Counter[str] = field(default_factory=Counter)
     total: int = 0
@@ -98,6 +101,19 @@ class Snapshot:
     def unlisted(self) -> int:
         return self.total - len(self.letters)
 
+    @property
+    def unseen(self) -> list[str]:
+        """What else may be in the queue, in words; empty if that is nothing."""
+        return [
+            *([f"{self.unlisted:,} more are only counted"] if self.unlisted else []),
+            *(
+                [f"about {self.in_flight_elsewhere:,} more are held by somebody else"]
+                if self.in_flight_elsewhere
+                else []
+            ),
+            *(["there may be more that SQS did not show"] if self.at_limit else []),
+        ]
+
 
 class NotADeadLetterQueue(Exception):
     """Looking would do harm."""
@@ -106,18 +122,19 @@ class NotADeadLetterQueue(Exception):
 class DeadLetterCache:
     """Looks in a thread of its own, from `start` to `stop`."""
 
-    def __init__(self, queue: Queue, interval: float) -> None:
+    def __init__(self, queue: Queue, interval: float, audience: float = AUDIENCE) -> None:
         self._queue = queue
         self._interval = interval
         self._snapshot: Snapshot | None = None
         self.problem: str | None = None
         self._using = threading.Lock()  # the queue: one look or one action at a time
         self._loop = WatchedLoop(
-            "dead-letters", self._look_and_keep, lambda: float("inf") if self._acting else self._due_at
+            "dead-letters", self._look_and_keep, lambda: float("inf") if self._acting else self._due_at, audience
         )
         self._changed = self._loop.changed  # guards what follows
         self._acting = 0  # who wants to act, or does
         self._due_at = 0.0
+        self._outdated = True  # nobody has watched for a while, and there has been no look since
         self._looks = 0
         self._gone: set[str] = set()
 
@@ -129,21 +146,31 @@ class DeadLetterCache:
         self._loop.stop()
 
     def snapshot(self, wait: float = 0.0) -> Snapshot | None:
-        """The newest copy; None if the first look is not over within so many seconds, or has failed.
+        """The newest copy, not from before somebody watched, if one can be had within so many seconds; None if there is
+        none at all.
 
         To ask for it keeps the looks going.
         """
         with self._changed:
-            self._loop.watch()
-            self._changed.wait_for(lambda: self._looks > 0 or self._loop.stopped, wait)
+            self._watch()
+            self._changed.wait_for(lambda: not self._outdated or self._loop.stopped, wait)
             return self._snapshot
+
+    def snapshot_since(self, at: float, wait: float) -> Snapshot | None:
+        """The newest copy; of a look that began then (since the epoch) or later, if one ends within `wait` seconds."""
+        deadline = time.monotonic() + wait
+        while (snapshot := self.snapshot()) is None or snapshot.taken_at < at:
+            looked = self.look_now(deadline - time.monotonic())
+            if not looked or self.problem is not None or self._loop.stopped:
+                return self.snapshot()
+        return snapshot
 
     def look_now(self, timeout: float) -> bool:
         """Look at once, and wait for the end of that; False if it is not over after so many seconds."""
         with self._changed:
             looks = self._looks
             self._due_at = 0.0
-            self._loop.watch()
+            self._watch()
             return self._changed.wait_for(lambda: self._looks > looks or self._loop.stopped, timeout)
 
     def forget(self, message_ids: Collection[str]) -> None:
@@ -163,6 +190,11 @@ class DeadLetterCache:
                 yield inspection
         finally:
             self._acts(-1)
+
+    def _watch(self) -> None:
+        if not self._loop.watch():
+            self._outdated = True
+            self._due_at = 0.0
 
     def _acts(self, change: int) -> None:
         with self._changed:
@@ -188,6 +220,7 @@ class DeadLetterCache:
             if snapshot is not None or problem is not None:
                 self.problem = problem
                 self._looks += 1
+                self._outdated = False
                 self._due_at = time.monotonic() + max(self._interval, PART_OF_TIME * seconds)
             self._changed.notify_all()
 
@@ -236,6 +269,7 @@ class _Gathered:
             seconds=time.time() - taken_at,
             letters=tuple(letters),
             by_id={letter.id: letter for letter in letters},
+            groups=tuple(groups_of(letters, taken_at)),
             reasons=self._reasons,
             types=self._types,
             total=self._reasons.total(),
@@ -256,6 +290,7 @@ def _without(snapshot: Snapshot, message_ids: Collection[str]) -> Snapshot:
         seconds=snapshot.seconds,
         letters=letters,
         by_id={letter.id: letter for letter in letters},
+        groups=tuple(groups_of(letters, snapshot.taken_at)),
         reasons=snapshot.reasons - Counter(letter.reason for letter in gone),
         types=snapshot.types - Counter(letter.event_type for letter in gone),
         total=snapshot.total - len(gone),

@@ -15,13 +15,16 @@ from signup_sync.postgres.errors import describe
 from signup_sync.publisher import Publisher
 from worker.aws.cognito import CognitoError, PoolUser, UserPool
 from worker.console.dead_letter_cache import Listed, Snapshot
+from worker.console.formats import age
 from worker.reconciliation.reconciliation import CONFIRMED, Missing, Reconciliation
 
 MAX_PEOPLE = 20  # of one question
 MAX_LETTERS = 100  # of one question
 MAX_NAME = 320  # characters, of an e-mail address (RFC 5321, 4.5.3.1)
 
-Verdict = Literal["in_table", "dead_letter", "missing", "unconfirmed", "disabled", "unknown", "not_in_pool"]
+Verdict = Literal[
+    "in_table", "dead_letter", "perhaps_dead_letter", "missing", "unconfirmed", "disabled", "unknown", "not_in_pool"
+]
 
 
 @dataclass(slots=True)
@@ -45,7 +48,10 @@ class Person:
 
 @dataclass(slots=True)
 class Answer:
-    """`problems` says which of the places could not be asked; without a pool Cognito is not asked at all."""
+    """`problems` says which of the places could not be asked; without a pool Cognito is not asked at all.
+
+    `letters_doubt` says why there may be a dead letter of theirs though none was seen; empty if there is none.
+    """
 
     people: list[Person] = field(default_factory=list)
     letters: list[Listed] = field(default_factory=list)
@@ -53,6 +59,7 @@ class Answer:
     problems: list[str] = field(default_factory=list)
     asked_cognito: bool = False
     asked_table: bool = False
+    letters_doubt: str = ""
 
     def verdict(self, person: Person) -> Verdict:
         """The answer to: why has this user no row?"""
@@ -63,10 +70,12 @@ class Answer:
         if not self.asked_table:
             return "unknown"
         if person.pool_user is None:
-            return "not_in_pool" if self.asked_cognito else "unknown"
+            return "not_in_pool" if self.asked_cognito and not self.letters_doubt else "unknown"
         if not person.has_confirmed:
             return "unconfirmed"
-        return "missing" if person.pool_user.enabled else "disabled"
+        if not person.pool_user.enabled:
+            return "disabled"
+        return "perhaps_dead_letter" if self.letters_doubt else "missing"
 
 
 class UserLookup:
@@ -77,9 +86,14 @@ class UserLookup:
         self._pool = pool
         self._executor = executor
 
-    def look_up(self, name: str, snapshot: Snapshot | None) -> Answer:
-        """By id, handle or e-mail address: whose it is in any of the places, and what the others say of them."""
-        answer = Answer(asked_cognito=self._pool is not None, asked_table=True)
+    def look_up(self, name: str, snapshot: Snapshot | None, asked_at: float, problem: str | None) -> Answer:
+        """By id, handle or e-mail address: whose it is in any of the places, and what the others say of them.
+
+        `snapshot` is what was seen of the dead letters when the question came (since the epoch), `problem` why they
+        could not be read.
+        """
+        doubt = _doubt(snapshot, asked_at, problem)
+        answer = Answer(asked_cognito=self._pool is not None, asked_table=True, letters_doubt=doubt)
         people: dict[str, Person] = {}
         self._from_pool_and_table(name, frozenset(), people, answer)
         letters = _letters(snapshot, {name, *people})
@@ -156,6 +170,17 @@ def _nobody(_: str, __: str) -> list[PoolUser]:
 def _note(answer: Answer, problem: str) -> None:
     if problem not in answer.problems:
         answer.problems.append(problem)
+
+
+def _doubt(snapshot: Snapshot | None, asked_at: float, problem: str | None) -> str:
+    """Why what was not seen may be there all the same."""
+    if problem is not None:
+        return f"they cannot be read ({problem})"
+    if snapshot is None:
+        return "they have not been read yet"
+    if snapshot.taken_at < asked_at:
+        return f"they were read {age(snapshot.taken_at)} ago, and reading them takes long"
+    return ", ".join(snapshot.unseen)
 
 
 def _letters(snapshot: Snapshot | None, names: Iterable[str]) -> list[Listed]:

@@ -11,11 +11,14 @@ class WatchedLoop:
     """From `start` to `stop` it calls `look` whenever that is due and somebody watches.
 
     `due_at` says when (of `time.monotonic`); it is asked under `changed`, the lock that guards this and all that its
-    owner knows, and that is to be notified when the answer changes.
+    owner knows, and that is to be notified when the answer changes. Who saw a page watches for `audience` seconds.
     """
 
-    def __init__(self, name: str, look: Callable[[], None], due_at: Callable[[], float]) -> None:
+    def __init__(
+        self, name: str, look: Callable[[], None], due_at: Callable[[], float], audience: float = AUDIENCE
+    ) -> None:
         self._look = look
+        self._audience = audience
         self._due_at = due_at
         self.changed = threading.Condition()
         self.stopped = False
@@ -32,10 +35,13 @@ class WatchedLoop:
             self.changed.notify_all()
         self._thread.join()
 
-    def watch(self) -> None:
-        """Somebody watches. The caller holds `changed`."""
-        self._watched_at = time.monotonic()
+    def watch(self) -> bool:
+        """Somebody watches; whether somebody has until now. The caller holds `changed`."""
+        now = time.monotonic()
+        was_watched = self._is_watched(now)
+        self._watched_at = now
         self.changed.notify_all()
+        return was_watched
 
     def _run(self) -> None:
         while self._wait_until_due():
@@ -46,8 +52,11 @@ class WatchedLoop:
         with self.changed:
             while not self.stopped:
                 now = time.monotonic()
-                due_in = self._due_at() - now if now - self._watched_at < AUDIENCE else float("inf")
+                due_in = self._due_at() - now if self._is_watched(now) else float("inf")
                 if due_in <= 0:
                     return True
                 self.changed.wait(due_in if due_in < threading.TIMEOUT_MAX else None)
             return False
+
+    def _is_watched(self, now: float) -> bool:
+        return now - self._watched_at < self._audience

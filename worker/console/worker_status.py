@@ -3,7 +3,7 @@
 import http.client
 import json
 import socket
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -21,18 +21,29 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Minute(_Answer):
-    minute: AwareDatetime
-    received: int = 0
-    committed: int = 0
-
-
 class Lag(_Answer):
-    """Seconds from an event's time to its commit, over the last hour."""
+    """Seconds from an event's time to its commit."""
 
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None
+
+
+class Minute(_Answer):
+    """`waiting` is what was in the queue and with nobody, None if that is not known."""
+
+    minute: AwareDatetime
+    received: int = 0
+    committed: int = 0
+    waiting: int | None = None
+    lag_seconds: Lag = Lag()
+
+
+class Interval(_Answer):
+    """In which a worker was without the database; None is until now."""
+
+    since: AwareDatetime
+    until: AwareDatetime | None = None
 
 
 class Status(_Answer):
@@ -49,6 +60,7 @@ class Status(_Answer):
     dead_lettered_total: int = 0
     lag_seconds: Lag = Lag()
     per_minute: tuple[Minute, ...] = ()
+    pauses: tuple[Interval, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +78,54 @@ def ask_workers(urls: Sequence[str], executor: Executor) -> list[WorkerSeen]:
     return list(executor.map(_ask, targets))
 
 
-def per_minute(workers: Iterable[WorkerSeen], now: datetime) -> list[Minute]:
-    """The last hour of all workers together, every minute of it."""
-    received: Counter[datetime] = Counter()
-    committed: Counter[datetime] = Counter()
-    for worker in workers:
-        for entry in worker.status.per_minute if worker.status else ():
-            minute = entry.minute.astimezone(UTC).replace(second=0, microsecond=0)
-            received[minute] += entry.received
-            committed[minute] += entry.committed
-    last = now.astimezone(UTC).replace(second=0, microsecond=0)
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """The last one of all workers together, every minute of it."""
+
+    minutes: tuple[Minute, ...]
+    pauses: tuple[Interval, ...]
+
+
+def last_hour(workers: Iterable[WorkerSeen], now: datetime) -> Hour:
+    """What was written is added up; of what all of them see, the most is taken."""
+    known = [worker.status for worker in workers if worker.status]
+    entries: defaultdict[datetime, list[Minute]] = defaultdict(list)
+    for status in known:
+        for entry in status.per_minute:
+            entries[_whole(entry.minute)].append(entry)
+    last = _whole(now)
     minutes = [last - timedelta(minutes=back) for back in reversed(range(MINUTES))]
-    return [Minute(minute=m, received=received[m], committed=committed[m]) for m in minutes]
+    return Hour(
+        tuple(_together(minute, entries[minute]) for minute in minutes),
+        tuple(pause for status in known for pause in status.pauses),
+    )
 
 
 def slowest(workers: Iterable[WorkerSeen]) -> Lag:
+    return _highest_of(worker.status.lag_seconds for worker in workers if worker.status)
+
+
+def _whole(time: datetime) -> datetime:
+    return time.astimezone(UTC).replace(second=0, microsecond=0)
+
+
+def _together(minute: datetime, entries: Sequence[Minute]) -> Minute:
+    return Minute(
+        minute=minute,
+        received=sum(entry.received for entry in entries),
+        committed=sum(entry.committed for entry in entries),
+        waiting=max((entry.waiting for entry in entries if entry.waiting is not None), default=None),
+        lag_seconds=_highest_of(entry.lag_seconds for entry in entries),
+    )
+
+
+def _highest_of(lags: Iterable[Lag]) -> Lag:
     """Of each percentile that of the worker where it is highest: those of all together cannot be had from them."""
-    lags = [worker.status.lag_seconds for worker in workers if worker.status]
+    known = list(lags)
     return Lag(
-        p50=_highest(lag.p50 for lag in lags),
-        p95=_highest(lag.p95 for lag in lags),
-        p99=_highest(lag.p99 for lag in lags),
+        p50=_highest(lag.p50 for lag in known),
+        p95=_highest(lag.p95 for lag in known),
+        p99=_highest(lag.p99 for lag in known),
     )
 
 

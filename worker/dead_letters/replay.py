@@ -1,11 +1,13 @@
 """Replays: which dead letters may be sent back, as they were or edited, and in which words their outcome is told."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from signup_sync.sqs import MESSAGE_BYTES
 from worker.aws.sqs import LEASE_LOST
 from worker.dead_letters.dead_letter import DeadLetter, problem_of
+from worker.dead_letters.lossless_json import with_member
 from worker.dead_letters.requeue import Result
 
 Outcome = Literal["replayed", "would_replay", "sent_before", "invalid", "came_back", "not_sent", "not_deleted"]
@@ -27,6 +29,17 @@ class Edit:
         if self.letter.original(self.body).size > MESSAGE_BYTES:
             return f"longer than {MESSAGE_BYTES} bytes"
         return problem_of(self.body)
+
+
+def edit_of(letter: DeadLetter, assignments: Sequence[tuple[str, str]]) -> Edit:
+    """The letter with members set: the keys that lead to each, with dots in between, and its value as JSON.
+
+    Raises `NotAnObject` where there is nothing to set it in.
+    """
+    body = letter.message.body
+    for path, value in assignments:
+        body = with_member(body, path, value)
+    return Edit(letter, body)
 
 
 def reason_to_leave(letter: DeadLetter, began: float) -> tuple[Outcome, str] | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.aws.sqs import Queue
+from worker.aws.sqs import Queue, QueueAttributes
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.settings import InvalidSettings, WorkerSettings
 from worker.telemetry.admin_server import AdminServer, Page, as_json, text
@@ -74,8 +74,8 @@ class Telemetry:
             self._admin = self._listen(*self._settings.admin, self._pages(sources, read))
         if self._settings.metrics == "emf":
             self._emf = Emf(self._settings.queue_url.rpartition("/")[2], read)
-        if self._emf or (self._admin and self._settings.metrics == "prometheus"):
-            self._depth = QueueDepth(sources.queues)
+        if self._emf or self._admin:
+            self._depth = QueueDepth(sources.queues, self._remember_depth)
 
     @property
     def admin_address(self) -> str | None:
@@ -104,6 +104,10 @@ class Telemetry:
             self._tracing.stop(TRACES_TIME)
         if self._admin:
             self._admin.stop()
+
+    def _remember_depth(self, queues: Mapping[str, QueueAttributes]) -> None:
+        if "events" in queues:
+            self._measurements.waiting(queues["events"].visible)
 
     def _listen(self, host: str, port: int, pages: dict[str, Page]) -> AdminServer | None:
         try:

@@ -11,8 +11,8 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from worker.delivery import Delivery
 
 HOUR = 60  # minutes
+MAX_PAUSES = 60  # that are remembered
 STEPS = 4  # buckets that a histogram has for each one that it shows, so that its quantiles are closer
 
 
@@ -119,21 +120,24 @@ class Totals:
 
 @dataclass
 class Minute:
-    """What happened in one minute, `number` minutes after the epoch; `oldest` is in seconds."""
+    """What happened in one minute, `number` minutes after the epoch; `oldest` is in seconds. `waiting` is how many
+    messages were in the queue and with nobody, None if it was not asked."""
 
     number: int
     received: int = 0
     committed: int = 0
+    waiting: int | None = None
     oldest: float = 0.0
     lag_seconds: Histogram = field(default_factory=lambda: Histogram(_LAG))
 
 
 @dataclass(frozen=True)
 class Pause:
-    """The database is away, since that time."""
+    """The database is away, since that time; or was, until then."""
 
     since: datetime
     reason: str
+    until: datetime | None = None
 
 
 class Measurements(Instrumentation):
@@ -145,6 +149,7 @@ class Measurements(Instrumentation):
         self._lock = threading.Lock()
         self._totals = Totals()
         self._minutes: deque[Minute] = deque(maxlen=HOUR)
+        self._past_pauses: deque[Pause] = deque(maxlen=MAX_PAUSES)
 
     def totals(self) -> Totals:
         """As they are now; they do not change any more."""
@@ -159,6 +164,19 @@ class Measurements(Instrumentation):
             known = {minute.number: minute for minute in (*self._minutes, *deepcopy(list(self._minutes)[-1:]))}
         first = max(now - HOUR + 1, int(self.started_at.timestamp() // 60))
         return [known.get(number) or Minute(number) for number in range(first, now + 1)]
+
+    def pauses(self) -> list[Pause]:
+        """Those that were not over an hour ago, the newest last."""
+        begin = datetime.now(UTC) - timedelta(minutes=HOUR)
+        with self._lock:
+            past = [pause for pause in self._past_pauses if pause.until and pause.until > begin]
+            return [*past, self.pause] if self.pause else past
+
+    def waiting(self, messages: int) -> None:
+        """So many messages are in the queue and with nobody."""
+        with self._lock:
+            minute = self._minute()
+            minute.waiting = max(messages, minute.waiting or 0)
 
     def oldest_received(self) -> float | None:
         """Seconds that the longest-waiting message of the last one to two minutes had been in the queue when it was
@@ -210,10 +228,14 @@ class Measurements(Instrumentation):
             self._totals.sqs_calls[operation, outcome] += 1
 
     def paused(self, reason: str) -> None:
-        self.pause = Pause(datetime.now(UTC), reason)
+        with self._lock:
+            self.pause = Pause(datetime.now(UTC), reason)
 
     def resumed(self) -> None:
-        self.pause = None
+        with self._lock:
+            if self.pause is not None:
+                self._past_pauses.append(replace(self.pause, until=datetime.now(UTC)))
+            self.pause = None
 
     def _minute(self) -> Minute:
         number = int(time.time() // 60)

@@ -1,7 +1,7 @@
 """Queue depth: how many messages the two queues hold, asked for again and again."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from signup_sync.sqs import SqsError
 from worker.aws.sqs import Queue, QueueAttributes
@@ -11,10 +11,13 @@ INTERVAL = 30.0  # seconds between two looks; SQS's own counts are up to a minut
 
 
 class QueueDepth:
-    """Looks at the queues, each under its name; `run` is its thread."""
+    """Looks at the queues, each under its name, and tells `on_look` what they say; `run` is its thread."""
 
-    def __init__(self, queues: Mapping[str, Queue]) -> None:
+    def __init__(
+        self, queues: Mapping[str, Queue], on_look: Callable[[Mapping[str, QueueAttributes]], object] = bool
+    ) -> None:
         self._queues = queues
+        self._on_look = on_look
         self._latest: dict[str, QueueAttributes] = {}
         self._failures = FailureLog("queue_depth_unknown", "queue_depth_known")
         self._stopped = threading.Event()
@@ -42,6 +45,7 @@ class QueueDepth:
             except SqsError as error:
                 failure = error
         self._latest = latest
+        self._on_look(latest)
         if failure is None:
             self._failures.success()
         else:

@@ -8,7 +8,8 @@ from worker.telemetry.measurements import Histogram, Measurements, Minute
 
 def status(version: str, measurements: Measurements, in_flight: int) -> dict[str, Any]:
     """Times are RFC 3339 in UTC, the lag is in seconds (null if nothing was committed), and the minutes are up to 60,
-    the current one last."""
+    the current one last; `waiting` is null where the queue was not asked. `pauses` are the last hour's, the newest
+    last."""
     totals, minutes, pause = measurements.totals(), measurements.last_hour(), measurements.pause
     return {
         "version": version,
@@ -26,8 +27,18 @@ def status(version: str, measurements: Measurements, in_flight: int) -> dict[str
                 "minute": _timestamp(datetime.fromtimestamp(minute.number * 60, UTC)),
                 "received": minute.received,
                 "committed": minute.committed,
+                "waiting": minute.waiting,
+                "lag_seconds": _percentiles([minute]),
             }
             for minute in minutes
+        ],
+        "pauses": [
+            {
+                "since": _timestamp(pause.since),
+                "until": None if pause.until is None else _timestamp(pause.until),
+                "reason": pause.reason,
+            }
+            for pause in measurements.pauses()
         ],
     }
 

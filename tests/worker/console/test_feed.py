@@ -19,7 +19,7 @@ def test_the_feed_is_masked_until_it_is_revealed(operator: Operator, database_ur
     for personal in ("Ada L.", "countess", "notes on the engine"):
         assert personal not in masked
         assert personal in revealed
-    assert "2026-01-31 12:00:00 UTC" in masked
+    assert re.search(r"[0-9a-f]{8} author 1 \S+ ago 19 characters", masked)
 
 
 def test_older_activities_are_a_page_further(operator: Operator, database_url: str) -> None:

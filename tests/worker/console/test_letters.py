@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
@@ -48,7 +49,7 @@ def test_the_table_shows_what_failed_and_nothing_that_people_wrote(operator: Ope
     page = operator.get("/letters")
 
     assert sorted(SHOWN(page.text)) == sorted([ada, crashed])
-    assert "invalid_event user.signed_up.v1 data.handle: must not contain" in page.words
+    assert "invalid_event data.handle: must not contain user.signed_up.v1" in page.words
     assert "worker_crashed unreadable" in page.words
     assert "example.com" not in page.text
 
@@ -93,9 +94,9 @@ def test_what_is_replayed_is_the_original_and_what_would_fail_again_is_left_and_
     confirmation = operator.post("/letters/confirm", id=[*good, broken], action="replayed")
     result = operator.post("/letters/act", plan=plan(confirmation))
 
-    assert "1 of 3 would fail again at once" in confirmation.words
-    assert "2 sent back" in result.words
-    assert f"{broken} it would fail again: data.handle" in result.words
+    assert "Replay 2 messages?" in confirmation.words
+    assert "1 more would fail again at once, and stays where it is: data.handle" in confirmation.words
+    assert "Done 2 sent back" in result.words
     assert dlq.event_bodies() == sorted(bodies)
     assert dlq.dead_bodies() == [sign_up("eve", handle="e v")]
     assert SHOWN(operator.get("/letters").text) == [broken]
@@ -151,14 +152,66 @@ def test_a_message_that_is_gone_is_said_to_be(operator: Operator, dlq: Dlq) -> N
     assert dlq.event_bodies() == [sign_up("grace")]
 
 
-def test_nothing_selected_is_a_mistake_that_is_explained(operator: Operator, dlq: Dlq) -> None:
+def test_without_a_tick_it_is_about_all_that_match_as_they_are_now(start_console: StartConsole, dlq: Dlq) -> None:
+    console = start_console(CONSOLE_REFRESH_SECONDS="600")  # by itself it does not look again
+    operator = Operator(console.address).log_in(console.token)
+    dlq.fill(sign_up("ada"), reason="unknown_author")
+    assert "1 of 1" in operator.get("/letters").words
+    dlq.fill(sign_up("grace"), sign_up("linus"), reason="unknown_author")
+    dlq.fill("broken", reason="invalid_event")
+
+    confirmation = operator.post("/letters/confirm", reason="unknown_author", action="replayed")
+    assert "Replay 3 messages?" in confirmation.words
+
+    assert "3 sent back" in operator.post("/letters/act", plan=plan(confirmation)).words
+    assert dlq.dead_bodies() == ["broken"]
+
+
+def test_what_cannot_be_done_is_explained(operator: Operator, dlq: Dlq) -> None:
     dlq.fill(sign_up("ada"))
     operator.post("/letters/look")
 
-    answer = operator.post("/letters/confirm", action="deleted")
+    gone = operator.post("/letters/confirm", id="gone", action="deleted")
 
-    assert (answer.status, "Nothing is selected" in answer.words) == (400, True)
-    assert operator.post("/letters/confirm", scope="all", action="nonsense").status == 400
+    assert (gone.status, "They are not there any more" in gone.words) == (400, True)
+    assert operator.post("/letters/confirm", action="nonsense").status == 400
+    confirmation = operator.post("/letters/confirm", action="replayed")
+    assert operator.post("/letters/act", plan=plan(confirmation), rate="fast").status == 400
+    assert "1 sent back" in operator.post("/letters/act", plan=plan(confirmation), rate="5").words
+
+
+def test_there_is_no_button_that_would_do_nothing(operator: Operator, dlq: Dlq) -> None:
+    broken = dlq.fill("broken", sign_up("eve", handle="e v"))
+
+    confirmation = operator.post("/letters/confirm", action="replayed")
+
+    assert "Nothing would work" in confirmation.words
+    assert "2 would fail again at once" in confirmation.words
+    assert "/letters/act" not in confirmation.text
+    assert sorted(SHOWN(operator.get("/letters").text)) == sorted(broken)
+
+
+def test_what_failed_alike_is_a_group_one_click_away(operator: Operator, dlq: Dlq) -> None:
+    dlq.fill(
+        *[sign_up(f"user{n}", display_name="") for n in range(3)], reason="invalid_event", detail="data.display_name: x"
+    )
+    [other] = dlq.fill(sign_up("eve", handle="e v"), reason="invalid_event", detail="data.handle: y")
+    operator.post("/letters/look")
+
+    page = operator.get("/letters")
+    assert re.search(r"invalid_event data\.display_name: x 3 \d+s ago 3", page.words)
+    [link] = re.findall(r'href="(/letters\?reason=invalid_event&amp;detail=data\.handle[^"]*)"', page.text)
+    assert SHOWN(operator.get(link.replace("&amp;", "&")).text) == [other]
+
+
+def test_the_table_is_sorted_as_asked(operator: Operator, dlq: Dlq) -> None:
+    [ada] = dlq.fill(sign_up("ada"), reason="unknown_author")
+    [broken] = dlq.fill("broken", reason="invalid_event")
+    [post] = dlq.fill(activity("ada"), reason="unknown_parent")
+    operator.post("/letters/look")
+
+    assert SHOWN(operator.get("/letters?sort=reason").text) == [broken, ada, post]
+    assert SHOWN(operator.get("/letters?sort=type").text) == [post, broken, ada]
 
 
 def test_looking_hides_nothing_for_long_and_is_done_again(operator: Operator, dlq: Dlq) -> None:
@@ -338,3 +391,54 @@ def test_what_is_too_much_to_be_kept_is_counted_and_said_to_be(operator: Operato
 
     assert "33 of 36" in page.words
     assert "3 more are only counted" in page.words
+
+
+def set_member(operator: Operator, member: str, value: str, **form: Any) -> Answer:
+    """As far as the page that shows what would be sent."""
+    opened = operator.post("/letters/set", **form)
+    found = re.search(r'name="plan" value="([^"]+)"', opened.text)
+    assert found is not None, opened.words
+    return operator.post("/letters/set", plan=found[1], member=member, value=value)
+
+
+def hidden(answer: Answer) -> dict[str, Any]:
+    """The fields of the form that sends."""
+    form = answer.text.partition('action="/letters/set/send"')[2]
+    return dict(re.findall(r'type="hidden" name="(plan|member|value)" value="([^"]*)"', form))
+
+
+def test_a_member_is_set_in_a_whole_group(operator: Operator, dlq: Dlq) -> None:
+    detail = "data.display_name: String should have at least 1 character"
+    dlq.fill(*[sign_up(f"user{n}", display_name="") for n in range(12)], reason="invalid_event", detail=detail)
+    dlq.fill("broken", reason="invalid_event", detail="the event is not JSON")
+    operator.post("/letters/look")
+    group: dict[str, Any] = {"reason": "invalid_event", "detail": "data.display_name"}
+
+    assert 'value="data.display_name"' in operator.post("/letters/set", **group).text
+    shown = set_member(operator, "data.display_name", "Unknown", **group)
+    assert "Valid: the worker would take all of them." in shown.words
+    assert re.search(r"data\.display_name empty text Unknown [0-9a-f]{8} and 11 alike", shown.words)
+    assert "@example.com" not in shown.text
+
+    refused = operator.post("/letters/set/send", **hidden(shown), number="11")
+    assert (refused.status, "type their number, 12" in refused.words) == (400, True)
+    assert "Done 12 edited and sent back" in operator.post("/letters/set/send", **hidden(shown), number="12").words
+    assert all(json.loads(body)["data"]["display_name"] == "Unknown" for body in dlq.event_bodies())
+    assert dlq.dead_bodies() == ["broken"]
+    assert operator.post("/letters/set/send", **hidden(shown), number="12").status == 400
+
+
+def test_what_would_still_be_refused_stays(operator: Operator, dlq: Dlq) -> None:
+    dlq.fill(
+        sign_up("ada", display_name=""), sign_up("eve", display_name="", handle="e v"), "[]", reason="invalid_event"
+    )
+
+    shown = set_member(operator, "data.display_name", "Unknown")
+    assert "1 would be valid, 2 would not, and stay where they are." in shown.words
+    assert "Done 1 edited and sent back" in operator.post("/letters/set/send", **hidden(shown), number="1").words
+
+    assert sorted(dlq.dead_bodies()) == sorted([sign_up("eve", display_name="", handle="e v"), "[]"])
+    none = set_member(operator, "data.handle", "with space")
+    assert "None would be valid, and all stay where they are." in none.words
+    assert "/letters/set/send" not in none.text
+    assert operator.post("/letters/set", member="data..x", value="1").status == 400

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
+from tests.support.fault_proxy import FaultProxy
 from tests.support.sqs import Queues, SqsServer
 from tests.support.tables import users, write
 from tests.support.user_pool import AdministratedPool, cognito_environment
@@ -66,6 +67,36 @@ def test_a_user_whose_sign_up_failed_is_led_to_the_dead_letter(support: Operator
         assert "activity.created.v1: unknown_author" in answer.words
 
 
+def test_a_sign_up_that_failed_a_moment_ago_is_known_to_have(
+    start_console: StartConsole, pool: AdministratedPool, ada: str, queues: Queues, dlq: Dlq
+) -> None:
+    settings = {"USER_POOL_ID": pool.id, **cognito_environment(queues.endpoint_url)}
+    console = start_console(CONSOLE_REFRESH_SECONDS="600", **settings)  # by itself it does not look again
+    support = Operator(console.address).log_in(console.token)
+    assert "Their sign-up is no dead letter (all were read" in support.post("/users", name="ada").words
+    dlq.fill(sign_up(ada, handle="a b"), reason="invalid_event")
+
+    assert "because their sign-up failed: invalid_event" in support.post("/users", name="ada").words
+
+
+def test_what_could_not_be_read_is_unknown_and_not_no(
+    start_console: StartConsole, pool: AdministratedPool, ada: str, queues: Queues, proxy: FaultProxy
+) -> None:
+    settings = {"USER_POOL_ID": pool.id, **cognito_environment(queues.endpoint_url)}
+    console = start_console(endpoint_url=proxy.endpoint_url, **settings)
+    support = Operator(console.address).log_in(console.token)
+    proxy.down()
+
+    words = support.post("/users", name="ada").words
+
+    assert "They are confirmed in Cognito and have no row." in words
+    assert "Whether their sign-up is a dead letter is unknown: they" in words
+    assert "In the dead-letter queue unknown: they" in words
+    assert "no dead letter (" not in words
+    assert "of the dead letters it is unknown" in support.post("/users", name="nobody").words
+    assert ada in words
+
+
 def test_the_table_is_asked_by_id_handle_and_address_in_any_case(
     console: ConsoleThread, operator: Operator, database_url: str
 ) -> None:
@@ -117,7 +148,10 @@ def test_a_user_who_is_only_here_is_said_to_be_unknown_to_cognito(
     support.post("/letters/look")
 
     assert "In Cognito no In the table Signed up" in support.post("/users", name="grace").words
-    assert "They have no row, and Cognito does not know them." in support.post("/users", name="linus").words
+    assert (
+        "They have no row, Cognito does not know them, and no dead letter is about their sign-up."
+        in support.post("/users", name="linus").words
+    )
 
 
 def test_a_pool_that_cannot_be_asked_is_no_reason_to_say_nothing(

@@ -85,7 +85,7 @@ def send(visit: Visit) -> Response:
         "edited",
         visit.session.who,
         1,
-        lambda job: visit.console.actions.send_edited(draft.letter.id, body, job),
+        lambda job: visit.console.actions.send_edited([draft.letter.id], lambda letter: Edit(letter, body), None, job),
         draft.letter.user_id,
     )
     return follow(job)

@@ -1,7 +1,8 @@
 """Dead letters: which, why, and what to do about them."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from starlette.responses import JSONResponse, Response
@@ -18,8 +19,8 @@ from worker.failure import FAILURE_ATTRIBUTES, REASONS
 
 PAGE_SIZE = 50  # messages
 JOB_WAIT = 3.0  # seconds that a page waits for what it has begun
+TOO_LATE = "This has been confirmed already, or too long ago: look at the dead letters again."
 LOOK_WAIT = 8.0  # seconds that a page waits for a look that somebody has asked for
-MAX_CHECKED = 500  # messages of a confirmation that are checked one by one
 
 AGES = {
     "15m": 900,
@@ -29,17 +30,27 @@ AGES = {
     "7d": 604_800,
 }
 ACTIONS = {"replayed": "Replay", "deleted": "Delete"}
+SORTS: dict[str, Callable[[Listed], object]] = {
+    "sent": lambda letter: -letter.message.sent_at,
+    "reason": lambda letter: (letter.reason, letter.detail),
+    "type": lambda letter: letter.event_type,
+    "attempts": lambda letter: -letter.attempts,
+}
+MAX_GROUPS = 20  # of the largest, on a page
+MAX_RATE = 10_000.0  # messages a second
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """As in the address of the page; what is empty does not matter."""
+    """As in the address of the page; what is empty does not matter. `detail` is how the detail begins."""
 
     reason: str = ""
+    detail: str = ""
     type: str = ""
     newer: str = ""
     older: str = ""
     text: str = ""
+    sort: str = ""
 
     @classmethod
     def asked(cls, visit: Visit) -> "Filters":
@@ -56,10 +67,19 @@ class Filters:
         return urlencode({name: value for name in self.__slots__ if (value := getattr(self, name))})
 
     @property
+    def is_filtered(self) -> bool:
+        return replace(self, sort="") != Filters()
+
+    def sorted_by(self, name: str) -> str:
+        """The address of the same table in another order."""
+        return replace(self, sort=name).query
+
+    @property
     def selection(self) -> Selection:
         now = time.time()
         return Selection(
             reasons=frozenset({self.reason} - {""}),
+            detail=self.detail or None,
             types=frozenset({self.type} - {""}),
             sent_after=now - AGES[self.newer] if self.newer in AGES else None,
             sent_before=now - AGES[self.older] if self.older in AGES else None,
@@ -68,9 +88,9 @@ class Filters:
 
     def choose(self, snapshot: Snapshot) -> list[Listed]:
         selection = self.selection
-        if selection.is_everything:
-            return list(snapshot.letters)
-        return [letter for letter in snapshot.letters if selection.matches(letter)]
+        letters = [letter for letter in snapshot.letters if selection.is_everything or selection.matches(letter)]
+        key = SORTS.get(self.sort)
+        return sorted(letters, key=key) if key else letters  # type: ignore[arg-type] # each with its like
 
 
 def show(visit: Visit) -> Response:
@@ -78,6 +98,7 @@ def show(visit: Visit) -> Response:
     snapshot = visit.console.dead_letters.snapshot(wait=LOOK_WAIT)
     filters = Filters.asked(visit)
     chosen = filters.choose(snapshot) if snapshot else []
+    groups = snapshot.groups if snapshot and not filters.is_filtered else ()
     pages = max(1, -(-len(chosen) // PAGE_SIZE))
     number = visit.asked("page")
     page = min(pages, max(1, int(number) if number.isascii() and number.isdigit() and len(number) < 7 else 1))
@@ -86,6 +107,8 @@ def show(visit: Visit) -> Response:
         snapshot=snapshot,
         problem=visit.console.dead_letters.problem,
         filters=filters,
+        groups=groups[:MAX_GROUPS],
+        more_groups=len(groups) - MAX_GROUPS,
         chosen=len(chosen),
         letters=chosen[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
         number=page,
@@ -93,7 +116,6 @@ def show(visit: Visit) -> Response:
         page_size=PAGE_SIZE,
         reasons=REASONS,
         ages=list(AGES),
-        most_at_once=MAX_AT_ONCE,
     )
 
 
@@ -112,14 +134,14 @@ def news(visit: Visit) -> Response:
 
 def look_again(visit: Visit) -> Response:
     """Look at the queue now."""
-    visit.console.dead_letters.look_now(LOOK_WAIT)
+    visit.console.dead_letters.snapshot_since(time.time(), LOOK_WAIT)
     query = Filters.given(visit).query
     return see_other(f"/letters?{query}" if query else "/letters")
 
 
 def show_one(visit: Visit) -> Response:
     """One message: what is in it, why it failed, and what the worker would say today."""
-    letter = _letter(visit)
+    letter, snapshot = _letter(visit), visit.console.dead_letters.snapshot() or Snapshot(0.0, 0.0)
     revealed = visit.session.is_revealed(letter.id)
     attributes = written_attributes(letter.message.attributes)
     return visit.page(
@@ -130,6 +152,8 @@ def show_one(visit: Visit) -> Response:
         size=len(letter.message.body.encode()),
         attributes={name: value for name, value in sorted(attributes.items()) if name not in FAILURE_ATTRIBUTES},
         problem=letter.problem,
+        alike=[group for group in snapshot.groups if (group.reason, group.detail) == (letter.reason, letter.detail)],
+        snapshot=snapshot,
     )
 
 
@@ -146,50 +170,47 @@ def confirm(visit: Visit) -> Response:
     action = visit.given("action")
     if action not in ACTIONS:
         raise Problem("What should be done with them?")
-    snapshot = visit.console.dead_letters.snapshot()
-    if snapshot is None:
-        raise Problem("The dead letters have not been read yet: try again in a moment.", 503)
-    chosen = _chosen(visit, snapshot)
-    if not chosen:
-        raise Problem("Nothing is selected: go back, and tick messages, or take all that match.")
-    if len(chosen) > MAX_AT_ONCE:
-        raise Problem(f"These are more than {MAX_AT_ONCE:,}: filter them, or use signup-sync dlq {_COMMANDS[action]}.")
-    refused = [(letter, problem) for letter in chosen[:MAX_CHECKED] if (problem := letter.problem)]
+    letters = chosen(visit)
+    refused = [(letter, problem) for letter in letters if action == "replayed" and (problem := letter.problem)]
+    left = {letter.id for letter, _ in refused}
+    planned = [letter for letter in letters if letter.id not in left]
     return visit.page(
         "confirm.html",
         action=action,
         verb=ACTIONS[action],
-        letters=chosen[:PAGE_SIZE],
-        count=len(chosen),
+        letters=planned[:PAGE_SIZE],
+        count=len(planned),
         refused=refused[:PAGE_SIZE],
         refused_count=len(refused),
-        checked=min(len(chosen), MAX_CHECKED),
-        plan=visit.session.remember(Plan(action, tuple(letter.id for letter in chosen))),
-        back=Filters.given(visit).query,
+        plan=visit.session.remember(Plan(action, tuple(letter.id for letter in planned))),
+        filters=Filters.given(visit),
+        ids=visit.form.get("id", []),
     )
-
-
-_COMMANDS = {"replayed": "replay", "deleted": "delete"}
 
 
 def act(visit: Visit) -> Response:
     """Do what was confirmed."""
-    plan = visit.session.take_plan(visit.given("plan"))
-    if plan is None:
-        raise Problem("This has been confirmed already, or too long ago: look at the dead letters again.")
+    plan = visit.session.plan(visit.given("plan"))
+    if plan is None or plan.action not in ACTIONS:
+        raise Problem(TOO_LATE)
+    rate = given_rate(visit)
+    visit.session.take_plan(visit.given("plan"))
     actions = visit.console.actions
-    work = actions.replay if plan.action == "replayed" else actions.delete
-    job = visit.console.jobs.begin(
-        plan.action, visit.session.who, len(plan.ids), lambda job: work(plan.ids, job), _user_of(visit, plan.ids)
-    )
-    return follow(job)
+
+    def work(job: Job) -> None:
+        if plan.action == "replayed":
+            actions.replay(plan.ids, rate, job)
+        else:
+            actions.delete(plan.ids, job)
+
+    return follow(visit.console.jobs.begin(plan.action, visit.session.who, len(plan.ids), work, user_of(visit, plan)))
 
 
 def copy(visit: Visit) -> Response:
     """The messages as a file of `signup-sync dlq export`, which `import` can send again. It holds personal data."""
     plan = visit.session.plan(visit.given("plan"))
     if plan is None:
-        raise Problem("This was too long ago: look at the dead letters again.")
+        raise Problem(TOO_LATE)
     try:
         lines = visit.console.actions.copy(plan.ids)
     except JobRefused as error:
@@ -225,18 +246,53 @@ def find(visit: Visit, message_id: str) -> Listed:
     return letter
 
 
+def find_all(visit: Visit, ids: Collection[str]) -> list[Listed]:
+    """Those of these that are still there. Raises `Problem` if none is."""
+    snapshot = visit.console.dead_letters.snapshot(wait=LOOK_WAIT)
+    letters = [snapshot.by_id[name] for name in ids if name in snapshot.by_id] if snapshot else []
+    if not letters:
+        raise Problem("They are not there any more: look at the dead letters again.", 404)
+    return letters
+
+
 def _letter(visit: Visit) -> Listed:
     return find(visit, visit.request.path_params["id"])
 
 
-def _chosen(visit: Visit, snapshot: Snapshot) -> list[Listed]:
-    """All that match, or those that are ticked."""
-    if visit.given("scope") == "all":
-        return Filters.given(visit).choose(snapshot)
-    return [snapshot.by_id[name] for name in dict.fromkeys(visit.form.get("id", ())) if name in snapshot.by_id]
+def chosen(visit: Visit) -> list[Listed]:
+    """Those that are ticked; if none is, all that match, as they are now. Raises `Problem`."""
+    ticked = dict.fromkeys(visit.form.get("id", ()))
+    cache = visit.console.dead_letters
+    snapshot = cache.snapshot(LOOK_WAIT) if ticked else cache.snapshot_since(time.time(), LOOK_WAIT)
+    if snapshot is None:
+        raise Problem("The dead letters have not been read yet: try again in a moment.", 503)
+    if ticked:
+        found = [snapshot.by_id[name] for name in ticked if name in snapshot.by_id]
+    else:
+        found = Filters.given(visit).choose(snapshot)
+    if not found:
+        raise Problem("They are not there any more: look at the dead letters again.")
+    if len(found) > MAX_AT_ONCE:
+        raise Problem(f"These are more than {MAX_AT_ONCE:,}: filter them, or use signup-sync dlq.")
+    return found
 
 
-def _user_of(visit: Visit, ids: tuple[str, ...]) -> str | None:
+def given_rate(visit: Visit) -> float | None:
+    """Messages a second; None is as fast as it goes. Raises `Problem`."""
+    text = visit.given("rate").strip()
+    try:
+        rate = float(text) if text else None
+    except ValueError:
+        rate = 0.0
+    if rate is not None and not 1 <= rate <= MAX_RATE:
+        raise Problem(
+            f"The rate is a number of messages a second, from 1 to {MAX_RATE:,.0f}; or nothing, for as fast as it goes."
+        )
+    return rate
+
+
+def user_of(visit: Visit, plan: Plan) -> str | None:
+    """The user whom a plan of one message is about."""
     snapshot = visit.console.dead_letters.snapshot()
-    letter = snapshot.by_id.get(ids[0]) if snapshot and len(ids) == 1 else None
+    letter = snapshot.by_id.get(plan.ids[0]) if snapshot and len(plan.ids) == 1 else None
     return letter.user_id if letter else None

@@ -1,22 +1,21 @@
 """Overview: is it well?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from starlette.responses import Response
 
+from worker.console.charts import charts
 from worker.console.dead_letter_cache import Snapshot
 from worker.console.formats import age, duration
 from worker.console.request import Visit
 from worker.console.system_monitor import FIRST_WAIT, Seen
-from worker.console.worker_status import Minute, per_minute, slowest
+from worker.console.worker_status import last_hour, slowest
 
 SLOW = 60.0  # seconds of lag, of which one message in a hundred may have more
 EXPIRING = 10 * 86_400.0  # seconds; SQS keeps messages for 14 days at most
-CHART_HEIGHT = 40
-CHART_STEP = 4
 
 Level = Literal["well", "attention", "broken"]
 _LEVELS: tuple[Level, ...] = ("well", "attention", "broken")
@@ -32,38 +31,11 @@ class Finding:
     link_text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    x: int
-    y: float
-    height: float
-    minute: datetime
-    value: int
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A bar for each minute of the last hour; `summary` says the same to who does not see it."""
-
-    title: str
-    bars: tuple[Bar, ...]
-    last: int
-    highest: int
-    total: int
-
-    @property
-    def summary(self) -> str:
-        return (
-            f"{self.title} in the last hour: {self.total:,} messages,"
-            f" {self.highest:,} in the busiest minute, {self.last:,} in the last whole minute"
-        )
-
-
 def show(visit: Visit) -> Response:
     seen, snapshot = visit.console.monitor.seen(), visit.console.dead_letters.snapshot(wait=FIRST_WAIT)
     findings = list(_findings(seen, snapshot, visit.console.dead_letters.problem))
     level = max((finding.level for finding in findings), key=_LEVELS.index, default="well")
-    minutes = per_minute(seen.workers if seen else (), datetime.now(UTC))
+    hour = last_hour(seen.workers if seen else (), datetime.now(UTC))
     return visit.page(
         "overview.html",
         seen=seen,
@@ -71,7 +43,8 @@ def show(visit: Visit) -> Response:
         findings=sorted(findings, key=lambda finding: -_LEVELS.index(finding.level)),
         level=level,
         lag=slowest(seen.workers if seen else ()),
-        charts=_charts(minutes),
+        written=hour.minutes[-2].committed,
+        charts=charts(hour),
         refreshes=visit.asked("refresh") != "off",
     )
 
@@ -87,7 +60,9 @@ def _findings(seen: Seen | None, snapshot: Snapshot | None, shelf_problem: str |
         yield Finding("broken", f"The database does not answer the console: {seen.database_problem}")
     if shelf_problem:
         yield Finding("attention", f"The dead letters cannot be read: {shelf_problem}")
-    if snapshot is not None and snapshot.total:
+    elif snapshot is None:
+        yield Finding("attention", "The dead letters have not been read yet.")
+    if snapshot is not None:
         yield from _of_dead_letters(snapshot)
 
 
@@ -118,28 +93,13 @@ def _without_workers(seen: Seen) -> Finding:
 
 
 def _of_dead_letters(snapshot: Snapshot) -> Iterator[Finding]:
-    count = snapshot.total
-    text = f"{count:,} message{' has' if count == 1 else 's have'} failed for good: look why, mend, send back."
-    yield Finding("attention", text, "/letters", "Dead letters")
+    count, unseen = snapshot.total, snapshot.unseen
+    if count:
+        text = f"{count:,} message{' has' if count == 1 else 's have'} failed for good: look why, mend, send back."
+        yield Finding("attention", text, "/letters", "Dead letters")
+    elif unseen:
+        yield Finding("attention", f"No dead letter was seen, but {unseen[0]}.", "/letters", "Dead letters")
     if snapshot.oldest_at is not None and snapshot.taken_at - snapshot.oldest_at > EXPIRING:
         yield Finding(
             "broken", f"The oldest dead letter is {age(snapshot.oldest_at)} old; SQS deletes it after 14 days."
         )
-
-
-def _charts(minutes: Sequence[Minute]) -> list[Chart]:
-    """Both to the same scale, so that they can be compared."""
-    scale = max(1, *(max(minute.received, minute.committed) for minute in minutes))
-    return [
-        _chart("Received", [(minute.minute, minute.received) for minute in minutes], scale),
-        _chart("Committed", [(minute.minute, minute.committed) for minute in minutes], scale),
-    ]
-
-
-def _chart(title: str, values: Sequence[tuple[datetime, int]], scale: int) -> Chart:
-    bars = []
-    for index, (minute, value) in enumerate(values):
-        height = round(max(1.0, CHART_HEIGHT * value / scale), 1) if value else 0.0
-        bars.append(Bar(index * CHART_STEP, CHART_HEIGHT - height, height, minute, value))
-    counts = [value for _, value in values]
-    return Chart(title, tuple(bars), last=counts[-2], highest=max(counts), total=sum(counts))

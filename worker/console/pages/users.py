@@ -1,11 +1,14 @@
 """Users: where one is, and why they have no row."""
 
+import time
+
 from starlette.responses import Response
 
 from worker.aws.cognito import CognitoError
 from worker.console.request import Problem, Visit, see_other
-from worker.console.system_monitor import FIRST_WAIT
 from worker.console.user_lookup import MAX_NAME
+
+LOOK_WAIT = 8.0  # seconds that an answer waits until the dead letters have been read for it
 
 
 def show(visit: Visit) -> Response:
@@ -58,11 +61,14 @@ def _sub(visit: Visit) -> str:
 
 
 def _page(visit: Visit, name: str, notice: str = "") -> Response:
-    answer = visit.console.user_lookup.look_up(name, visit.console.dead_letters.snapshot(wait=FIRST_WAIT))
+    asked_at, dead_letters = time.time(), visit.console.dead_letters
+    snapshot = dead_letters.snapshot_since(asked_at, LOOK_WAIT)
+    answer = visit.console.user_lookup.look_up(name, snapshot, asked_at, dead_letters.problem)
     return visit.page(
         "users.html",
         name=name,
         answer=answer,
+        snapshot=snapshot,
         notice=notice,
         verdicts=[(person, answer.verdict(person)) for person in answer.people],
         seen=visit.console.monitor.seen(),

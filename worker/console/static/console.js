@@ -1,5 +1,6 @@
 // Every page works without this. With it: figures refresh by themselves until they are paused, all rows can be ticked
-// at once, and the editor says while one types what the worker would say.
+// at once, buttons say how many they are about, keys go through the page, and the editor says while one types what the
+// worker would say.
 "use strict";
 
 const PAUSED = "console-paused";
@@ -85,11 +86,17 @@ function setUpSelection() {
   if (!all) return;
   const boxes = [...document.querySelectorAll("input[name=id]")];
   const count = document.querySelector("[data-selected]");
+  const whole = Number(count.dataset.all);
+  count.setAttribute("aria-live", "polite");
   const say = () => {
     const ticked = boxes.filter((box) => box.checked).length;
     all.checked = ticked === boxes.length && ticked > 0;
     all.indeterminate = ticked > 0 && ticked < boxes.length;
     count.textContent = ticked ? `${ticked} selected` : "";
+    // A button says what it does: without a tick it is about all that match, those on other pages too.
+    for (const button of document.querySelectorAll("[data-verb]")) {
+      button.textContent = `${button.dataset.verb} ${ticked || (whole > 1 ? "all " : "") + whole.toLocaleString("en")}`;
+    }
   };
   all.closest("[hidden]")?.removeAttribute("hidden");
   all.addEventListener("change", () => {
@@ -136,7 +143,48 @@ function setUpForms() {
   });
 }
 
+/** On a narrow page the filters are folded, unless something is filtered. */
+function setUpFolds() {
+  if (!matchMedia("(max-width: 44rem)").matches) return;
+  for (const fold of document.querySelectorAll("details[data-fold]")) {
+    if (fold.dataset.fold !== "no") fold.open = false;
+  }
+}
+
+/** Go to the next row or the one before, and to its link. */
+function step(by) {
+  const rows = [...document.querySelectorAll("tr[data-row]")].filter((row) => row.querySelector("a"));
+  if (!rows.length) return;
+  const at = rows.findIndex((row) => row.classList.contains("at"));
+  const next = Math.min(rows.length - 1, Math.max(0, at + by));
+  for (const row of rows) row.classList.toggle("at", row === rows[next]);
+  rows[next].querySelector("a").focus();
+}
+
+function setUpKeyboard() {
+  const help = document.getElementById("keys");
+  const search = () => document.querySelector("[data-search]");
+  const keys = {
+    "/": () => {
+      search()?.closest("details")?.setAttribute("open", "");
+      search()?.focus();
+    },
+    j: () => step(1),
+    k: () => step(-1),
+    x: () => document.querySelector("tr.at input[type=checkbox]")?.click(),
+    "?": () => help?.showModal(),
+  };
+  addEventListener("keydown", (event) => {
+    const writes = event.target.closest?.("input:not([type=checkbox]), textarea, select, dialog");
+    if (writes || event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+}
+
 setUpRefresh();
 setUpSelection();
+setUpFolds();
+setUpKeyboard();
 setUpEditor();
 setUpForms();
