@@ -15,6 +15,7 @@ from worker.console.worker_status import Hour, Interval
 
 WIDTH, HEIGHT = 240.0, 100.0
 TIMES = 5  # that are written below
+_SECONDS = (0.02, 0.1, 0.2, 0.5, 1, 2, 4, 10, 20, 60, 120, 240, 600, 1200, 3600, 7200, 14_400, 43_200, 86_400, 172_800)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def _throughput(hour: Hour) -> Chart:
         f"{number(last)} in the last whole minute, {number(sum(committed))} in the hour",
         [("written", "", [float(value) for value in committed])],
         number,
-        whole=True,
+        top_of=_top_number,
         empty="" if any(committed) else "Nothing was written in the last hour.",
         bars=True,
     )
@@ -88,6 +89,7 @@ def _lag(hour: Hour) -> Chart:
         f"the slowest of a hundred took {duration(max(known))} in the worst minute" if known else "",
         [("99 %", "second", slow), ("50 %", "", usual)],
         duration,
+        top_of=_top_seconds,
         empty="" if known else "Nothing was written in the last hour.",
     )
 
@@ -101,7 +103,7 @@ def _depth(hour: Hour) -> Chart:
         f"{number(known[-1])} at last, {number(max(known))} at most" if known else "",
         [("waiting", "", waiting)],
         number,
-        whole=True,
+        top_of=_top_number,
         empty="" if known else "No worker has said it: workers ask the queue where their admin address is on.",
     )
 
@@ -113,11 +115,11 @@ def _chart(
     series: Sequence[tuple[str, str, Sequence[float | None]]],
     say: Callable[[float], str],
     *,
+    top_of: Callable[[float], float],
     empty: str,
-    whole: bool = False,
     bars: bool = False,
 ) -> Chart:
-    top = _top((value for _, _, values in series for value in values if value is not None), whole=whole)
+    top = top_of(max((value for _, _, values in series for value in values if value is not None), default=0.0))
     times = [minute.minute for minute in hour.minutes]
     step = WIDTH / len(times)
     return Chart(
@@ -133,14 +135,15 @@ def _chart(
     )
 
 
-def _top(values: Iterable[float], *, whole: bool) -> float:
-    """1, 2 or 5 times a power of ten, not below any of them."""
-    highest = max(values, default=0.0)
-    least = 2.0 if whole else 0.01
-    if highest <= least:
-        return least
-    power = 10.0 ** int(log10(highest) // 1)
-    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if highest <= factor * power)
+def _top_number(highest: float) -> float:
+    """1, 2 or 5 times a power of ten, not below it."""
+    power = 10.0 ** int(log10(max(highest, 2.0)))
+    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if max(highest, 2.0) <= factor * power)
+
+
+def _top_seconds(highest: float) -> float:
+    """A time that people have a word for, not below it."""
+    return next((seconds for seconds in _SECONDS if highest <= seconds), highest)
 
 
 def _bars(

@@ -14,6 +14,7 @@ from tests.support.dlq import Dlq
 from tests.support.events import activity, body, sign_up
 from tests.support.sqs import Queues
 from tests.support.tables import names
+from tests.support.wait import wait_until
 from tests.support.worker_process import WorkerProcess
 from tests.worker.console.browser import browser, chromium, log_in
 from tests.worker.console.running_console import ConsoleThread, StartConsole
@@ -26,6 +27,7 @@ pytestmark = [
 
 SCREENSHOTS = Path(__file__).parents[3] / "docs" / "screenshots"
 THEMES = ("light", "dark")
+WIDTHS = (1280, 360)  # pixels
 
 HOSTILE = (
     "<script>window.hacked=1</script><img src=x onerror=window.hacked=2>\"'></textarea>{{7*7}}"
@@ -128,6 +130,101 @@ def test_a_broken_message_goes_from_the_table_to_its_row_in_users(
     assert names(database_url) == {"ada"}
     page.get_by_role("link", name="Audit log").click()
     expect(page.get_by_role("row").filter(has_text="edited")).to_contain_text("Grace")
+
+
+def test_from_the_alarm_to_mended_in_five_clicks_at_most(
+    page: Page,
+    start_console: StartConsole,
+    dlq: Dlq,
+    queues: Queues,
+    database_url: str,
+    drain: Callable[..., WorkerProcess],
+) -> None:
+    """The journey of docs/runbook.md, by three kinds of failure; it begins on the overview."""
+    nameless = [sign_up(f"nameless{n}", display_name="") for n in range(12)]
+    queues.send(*nameless, "{broken", "[]")
+    drain()
+    dlq.fill(*[sign_up(f"late{n}") for n in range(3)], reason="attempts_exhausted", detail="the database was slow")
+    console = start_console()
+    log_in(page, console.link)
+    overview = page.get_by_role("link", name="Overview")
+
+    def count() -> int:
+        overview.click()
+        page.get_by_role("heading", name="Is it well?").wait_for()
+        return int(
+            page.get_by_role("heading", name="Dead letters", exact=True).locator("..").locator(".figure").inner_text()
+        )
+
+    wait_until(lambda: count() == 17, 60, "they are not seen")
+    expect(page.get_by_text("17 messages have failed for good")).to_be_visible()
+
+    # A member that is wrong in all of them: four clicks.
+    page.get_by_role("row").filter(has_text="data.display_name").get_by_role("link").click()
+    page.get_by_role("button", name="Set a member of all 12").click()
+    page.get_by_label("Value").fill("Unknown")
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_text("and 11 alike")).to_be_visible()
+    page.get_by_label("type their number").fill("12")
+    page.get_by_role("button", name="Send 12 back").click()
+    expect(page.get_by_text("12 edited and sent back")).to_be_visible()
+
+    # What would work today: three.
+    overview.click()
+    page.get_by_role("row").filter(has_text="attempts_exhausted").get_by_role("link").click()
+    page.get_by_role("button", name="Replay all 3").click()
+    page.get_by_role("button", name="Replay 3").click()
+    expect(page.get_by_text("3 sent back")).to_be_visible()
+
+    # What can never work: three.
+    overview.click()
+    page.get_by_role("row").filter(has_text="invalid_event").first.get_by_role("link").click()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("1 deleted")).to_be_visible()
+
+    drain()
+    assert names(database_url) == {*(f"nameless{n}" for n in range(12)), *(f"late{n}" for n in range(3))}
+    [left] = dlq.dead_bodies()
+    assert left in ("{broken", "[]")
+
+
+def test_keys_go_through_the_page(page: Page, console: ConsoleThread, dlq: Dlq) -> None:
+    dlq.fill(sign_up("ada"), sign_up("grace"))
+    log_in(page, console.link)
+    page.goto(f"{console.address}/letters")
+
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("next row")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.keyboard.press("/")
+    page.keyboard.type("grace jk")
+    assert page.get_by_label("Text in the body").input_value() == "grace jk"
+    page.get_by_role("heading", name="Dead letters").click()
+    for key in "jjkjx":
+        page.keyboard.press(key)
+    expect(page.get_by_role("button", name="Replay 1")).to_be_visible()
+    expect(page.get_by_role("checkbox", name="Select").nth(1)).to_be_checked()
+    page.get_by_role("link").filter(has_text=re.compile(r"^[0-9a-f]{8}$")).nth(1).press("Enter")
+    expect(page.get_by_role("heading", name="Why it failed")).to_be_visible()
+
+
+def test_filters_fold_on_a_narrow_page(page: Page, console: ConsoleThread, dlq: Dlq) -> None:
+    dlq.fill(sign_up("ada"))
+    log_in(page, console.link)
+    page.goto(f"{console.address}/letters")
+    expect(page.get_by_label("Text in the body")).to_be_visible()
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.reload()
+    expect(page.get_by_label("Text in the body")).to_be_hidden()
+
+    page.get_by_text("Filters", exact=True).click()
+    page.get_by_label("Text in the body").fill("nobody")
+    page.get_by_role("button", name="Filter").click()
+
+    expect(page.get_by_text("No dead letter matches.")).to_be_visible()
+    expect(page.get_by_label("Text in the body")).to_be_visible()
 
 
 def test_hostile_text_in_every_field_is_shown_and_does_nothing(
@@ -326,6 +423,17 @@ class Story:
             editor.fill(editor.input_value().replace('"a b"', '"ada"'))
             page.get_by_role("button", name="Send it back").wait_for()
 
+        def group_edit() -> None:
+            page.goto(f"{at}/letters?reason=rejected_by_database")
+            page.get_by_role("button", name="Set a member of all 3").click()
+            page.get_by_label("Member, its keys").fill("data.display_name")
+            page.get_by_label("Value").fill("Somebody")
+            page.get_by_role("button", name="Check").click()
+            page.get_by_role("button", name="Send 3 back").wait_for()
+
+        def masked_feed() -> None:
+            page.goto(f"{at}/feed")
+
         def confirm() -> None:
             page.goto(f"{at}/letters?reason=unknown_author")
             page.get_by_label("all on this page").check()
@@ -343,8 +451,10 @@ class Story:
             "letters": lambda: page.goto(f"{at}/letters"),
             "letter": lambda: page.goto(f"{at}/letters/{self._broken}"),
             "edit": edit,
+            "group-edit": group_edit,
             "confirm": confirm,
             "user": lambda: page.goto(f"{at}/users?id=ada"),
+            "feed-masked": masked_feed,
             "feed": feed,
             "audit": lambda: page.goto(f"{at}/audit"),
         }
@@ -376,30 +486,52 @@ def story(
 
 def _busy() -> dict[str, Any]:
     now = datetime.now(UTC).replace(second=0, microsecond=0)
-    minutes = [(now - timedelta(minutes=back), 20 + back * 37 % 50 + 30 * (back % 15 == 4)) for back in range(60)]
+    minutes = [(now - timedelta(minutes=back), 40 + back * 37 % 50 + 30 * (back % 15 == 4)) for back in range(60)]
     return {
         "version": "0.1.0",
         "started_at": (now - timedelta(hours=9)).isoformat(),
         "in_flight": 3,
         "lag_seconds": {"p50": 0.042, "p95": 0.31, "p99": 1.9},
-        "per_minute": [{"minute": m.isoformat(), "received": n, "committed": n - n % 4} for m, n in minutes],
+        "per_minute": [_minute(minute, n) for minute, n in minutes],
+        "pauses": [
+            {
+                "since": (now - timedelta(minutes=26)).isoformat(),
+                "until": (now - timedelta(minutes=22)).isoformat(),
+                "reason": "connection refused",
+            }
+        ],
     }
 
 
+def _minute(minute: datetime, messages: int) -> dict[str, Any]:
+    """As a worker tells of one; four of them are an outage, and then there is more to do."""
+    ago = round((datetime.now(UTC) - minute).total_seconds() / 60)
+    away, after = 22 < ago <= 26, 20 < ago <= 22
+    return {
+        "minute": minute.isoformat(),
+        "received": messages,
+        "committed": 0 if away else messages * 3 if after else messages - messages % 4,
+        "waiting": (27 - ago) * 60 if away else 90 if after else messages // 9,
+        "lag_seconds": {} if away else {"p50": 150.0, "p99": 240.0} if after else {"p50": 0.05, "p99": messages / 40},
+    }
+
+
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("theme", THEMES)
 def test_every_page_has_its_screenshot(
-    chromium_browser: Browser, theme: Any, story: Story, request: pytest.FixtureRequest
+    chromium_browser: Browser, theme: Any, width: int, story: Story, request: pytest.FixtureRequest
 ) -> None:
     if not request.config.getoption("--screenshots", default=False):
         pytest.skip("only with --screenshots")
-    context = chromium_browser.new_context(color_scheme=theme, viewport={"width": 1200, "height": 760})
+    kind = theme if width == WIDTHS[0] else f"{theme}-{width}"
+    context = chromium_browser.new_context(color_scheme=theme, viewport={"width": width, "height": 760})
     page = context.new_page()
     page.goto(story.console.link)
     SCREENSHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"login-{theme}.png")
+    page.screenshot(path=SCREENSHOTS / f"login-{kind}.png")
     log_in(page, story.console.link)
     for name, go in story.pages(page).items():
         go()
-        page.screenshot(path=SCREENSHOTS / f"{name}-{theme}.png", full_page=True)
+        page.screenshot(path=SCREENSHOTS / f"{name}-{kind}.png", full_page=True)
     context.close()
-    assert len(list(SCREENSHOTS.glob(f"*-{theme}.png"))) == len(story.pages(page)) + 1
+    assert len(list(SCREENSHOTS.glob(f"*-{kind}.png"))) == len(story.pages(page)) + 1

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.admin import ADMIN, get, status
 from tests.support.captured_logs import captured_logs
+from tests.support.sqs import Queues
 from tests.support.wait import wait_until
 from tests.worker.telemetry.running_telemetry import (
     RunningTelemetry,
@@ -19,6 +20,7 @@ from tests.worker.telemetry.running_telemetry import (
     running_telemetry,
     worker_settings,
 )
+from worker.aws.sqs import Queue
 from worker.settings import AdminSettings, InvalidSettings
 from worker.telemetry.admin_server import REQUESTS_AT_ONCE
 
@@ -68,6 +70,7 @@ def test_the_status_counts_the_last_hour_minute_by_minute(telemetry: RunningTele
     now = status(telemetry.address)
 
     minutes = now.pop("per_minute")
+    assert now.pop("pauses") == []
     lag = now.pop("lag_seconds")
     assert datetime.fromisoformat(now.pop("started_at")) <= datetime.now(UTC)
     assert now == {
@@ -84,6 +87,24 @@ def test_the_status_counts_the_last_hour_minute_by_minute(telemetry: RunningTele
     assert sum(minute["committed"] for minute in minutes) == 2
     assert [minute["minute"] for minute in minutes] == sorted(minute["minute"] for minute in minutes)
     assert 0 < lag["p50"] <= lag["p95"] <= lag["p99"]
+
+
+def test_the_status_has_how_much_waits_in_the_queue(queues: Queues) -> None:
+    queues.send("one", "two")
+    with running_telemetry(queues={"events": Queue(queues.events_url, queues.client)}) as telemetry:
+        wait_until(
+            lambda: {minute["waiting"] for minute in status(telemetry.address)["per_minute"]} >= {2}, 60, "not asked"
+        )
+
+
+def test_the_status_remembers_the_outages_of_the_last_hour(telemetry: RunningTelemetry) -> None:
+    telemetry.happens.paused("connection refused")
+    [outage] = status(telemetry.address)["pauses"]
+    telemetry.happens.resumed()
+
+    [over] = status(telemetry.address)["pauses"]
+    assert (outage["until"], outage["reason"]) == (None, "connection refused")
+    assert datetime.fromisoformat(over["until"]) >= datetime.fromisoformat(outage["since"])
 
 
 def test_the_status_says_since_when_and_why_it_waits_and_when_it_does_no_more(telemetry: RunningTelemetry) -> None:
