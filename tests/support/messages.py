@@ -2,7 +2,8 @@
 
 from itertools import count
 
-from worker.aws.sqs import Received
+from worker.aws.sqs import Received, text_attribute
+from worker.dead_letters.dead_letter import DeadLetter
 from worker.delivery import Delivery
 
 _numbers = count(1)
@@ -18,6 +19,12 @@ def received(message_id: str | None = None, body: str = "{}", *, receipt_handle:
         receive_count=1,
         attributes={},
     )
+
+
+def dead_letter(body: str = "{}", *, id: str = "1", sent_at: float = 1000.0, **attributes: str) -> DeadLetter:  # noqa: A002 (a message's)
+    """One with these message attributes, sent so many seconds after the epoch."""
+    texts = {name: text_attribute(value) for name, value in attributes.items()}
+    return DeadLetter(Received(id, f"handle of {id}", body, 3, texts, sent_at))
 
 
 def delivery() -> Delivery:

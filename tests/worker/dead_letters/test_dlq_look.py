@@ -50,6 +50,9 @@ def test_filters_narrow_what_is_listed(dlq: Dlq) -> None:
 
     assert found("--reason", "unknown_author", "--type", "user.signed_up.v1", "--newer-than", "1h") == {bob}
     assert found("--text", "hello world", "--older-than", "0s") == {eve}
+    assert found("--detail", "tried") == {ada, bob, eve}
+    assert found("--detail", "tried", "--reason", "invalid_event") == {ada}
+    assert found("--detail", "in vain") == set()
     assert found("--match", "data.message~hello", "--match", "type=activity.created.v1") == {eve}
     assert found("--match", "data.handle=bob") == {bob}
     assert found("--match", "data.expires_at=null") == {eve}

@@ -6,13 +6,9 @@ from collections.abc import Iterable
 import pytest
 
 from tests.support.events import activity, sign_up
-from worker.aws.sqs import Received, text_attribute
-from worker.dead_letters.dead_letter import DeadLetter, Match, Selection
-
-
-def letter(body: str = "{}", *, id: str = "1", sent_at: float = 1000.0, **attributes: str) -> DeadLetter:  # noqa: A002 (a message's)
-    texts = {name: text_attribute(value) for name, value in attributes.items()}
-    return DeadLetter(Received(id, f"handle of {id}", body, 3, texts, sent_at))
+from tests.support.messages import dead_letter as letter
+from worker.aws.sqs import Received
+from worker.dead_letters.dead_letter import Match, Selection
 
 
 @pytest.mark.parametrize(
@@ -25,6 +21,10 @@ def letter(body: str = "{}", *, id: str = "1", sent_at: float = 1000.0, **attrib
         (Selection(ids=frozenset({"x"})), False),
         (Selection(reasons=frozenset({"invalid_event"})), True),
         (Selection(reasons=frozenset({"worker_crashed"})), False),
+        (Selection(detail="data.handle"), True),
+        (Selection(detail=""), True),
+        (Selection(detail="handle"), False),
+        (Selection(detail="data.handle: no, neither"), False),
         (Selection(types=frozenset({"user.signed_up.v1"})), True),
         (Selection(types=frozenset({"activity.created.v1"})), False),
         (Selection(sent_before=1000.0), True),
@@ -39,7 +39,9 @@ def letter(body: str = "{}", *, id: str = "1", sent_at: float = 1000.0, **attrib
 )
 def test_all_that_is_given_has_to_match(selection: Selection, meant: bool) -> None:
     body = sign_up("ada", display_name="Zoë")  # escaped, as json.dumps does
-    assert selection.matches(letter(body, failure_reason="invalid_event", source_message_id="source")) is meant
+    given = letter(body, failure_reason="invalid_event", failure_detail="data.handle: no", source_message_id="source")
+
+    assert selection.matches(given) is meant
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,12 @@ def test_a_member_is_meant_by_its_value_however_the_body_is_written(match: Match
     for text in (json.dumps(event), json.dumps(event, indent=2, ensure_ascii=False)):
         assert Selection(matches_all=(match,)).matches(letter(text)) is meant
     assert not Selection(matches_all=(match,)).matches(letter("no JSON"))
+
+
+def test_what_is_narrowed_in_any_way_is_not_everything() -> None:
+    assert Selection().is_everything
+    assert not Selection(detail="data.handle").is_everything
+    assert not Selection(limit=1).is_everything
 
 
 def test_the_first_eight_characters_of_an_id_are_as_good_as_all() -> None:

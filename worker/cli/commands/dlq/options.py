@@ -31,6 +31,7 @@ _OPTIONS = (
     click.option(
         "--reason", "reasons", multiple=True, type=click.Choice(REASONS), help="Only this reason; repeatable."
     ),
+    click.option("--detail", metavar="TEXT", help="Only what failed with a detail that begins like this."),
     click.option("--type", "types", multiple=True, metavar="TYPE", help="Only this type of event; repeatable."),
     click.option(
         "--older-than", type=duration, metavar="DURATION", help="Only what was sent longer ago, for example 2h."
@@ -57,6 +58,7 @@ def selection(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_selection(
         *,
         reasons: tuple[str, ...],
+        detail: str | None,
         types: tuple[str, ...],
         older_than: timedelta | None,
         newer_than: timedelta | None,
@@ -69,6 +71,7 @@ def selection(command: Callable[..., Any]) -> Callable[..., Any]:
         chosen = Selection(
             ids=frozenset(ids),
             reasons=frozenset(reasons),
+            detail=detail,
             types=frozenset(types),
             sent_before=_ago(older_than),
             sent_after=_ago(newer_than),
