@@ -12,6 +12,8 @@ from tests.support.wait import wait_until
 
 LEASE_TIMEOUT = 60.0  # seconds: a message that a killed command held is visible again after 15
 
+_LINE_ERASED = "\x1b[2K"
+
 
 class Dlq:
     """`signup-sync dlq`, on a pair of queues; `endpoint_url` leads its commands elsewhere, and not the tests.
@@ -133,6 +135,11 @@ def _attributes(reason: str | None, detail: str) -> dict[str, Any]:
         "source_message_id": "11111111-2222-3333-4444-555555555555",
     }
     return own | {name: {"DataType": "String", "StringValue": value} for name, value in failure.items()}
+
+
+def below_progress(seen: str) -> str:
+    """What a terminal shows when the progress bar is gone."""
+    return seen.rpartition(_LINE_ERASED)[2]
 
 
 def people(count: int) -> list[str]:

@@ -11,7 +11,7 @@ from worker.settings import no_color
 from worker.text import printable
 
 _COLUMN_GAP = "  "
-_NARROWEST = 16  # characters of a last column, however narrow the terminal is
+_NARROWEST = 10  # characters of a last column, however narrow the terminal is
 
 
 def styled(text: str, *, color: str | None = None, bold: bool = False) -> str:

@@ -53,19 +53,23 @@ class Record:
 
 def to_line(letter: DeadLetter) -> str:
     """One line, without its end."""
-    sent_at = datetime.fromtimestamp(letter.message.sent_at, UTC).isoformat(timespec="milliseconds")
     return json.dumps(
         {
             "id": letter.id,
             "type": letter.event_type,
             "reason": letter.reason,
             "detail": letter.detail,
-            "sent_at": sent_at.replace("+00:00", "Z"),
+            "sent_at": written_time(letter.message.sent_at),
             "attempts": letter.attempts,
             "attributes": written_attributes(letter.message.attributes),
             "body": letter.message.body,
         }
     )
+
+
+def written_time(seconds: float) -> str:
+    """Seconds since the epoch as RFC 3339, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def written_attributes(attributes: Attributes) -> dict[str, dict[str, str]]:

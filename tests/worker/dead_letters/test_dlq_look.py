@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.dlq import Dlq, people
+from tests.support.dlq import Dlq, below_progress, people
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
@@ -23,6 +23,7 @@ def test_stats_count_by_reason_and_type(dlq: Dlq) -> None:
 
     [stats] = dlq.json("stats")
     oldest = stats.pop("oldest_age_seconds")
+    groups = stats.pop("groups")
 
     assert stats == {
         "messages": 4,
@@ -32,11 +33,15 @@ def test_stats_count_by_reason_and_type(dlq: Dlq) -> None:
         "by_type": {"user.signed_up.v1": 2, "activity.created.v1": 1, "unreadable": 1},
     }
     assert oldest >= 0
+    assert [(group["reason"], group["messages"]) for group in groups] == [("invalid_event", 2), ("worker_crashed", 2)]
     assert "reason\tinvalid_event\t2\n" in dlq.run("stats").stdout
 
 
 def test_an_empty_queue_is_no_error(dlq: Dlq) -> None:
-    assert dlq.json("stats")[0]["messages"] == 0
+    [stats] = dlq.json("stats")
+    assert (stats["messages"], stats["groups"]) == (0, [])
+    assert dlq.run("stats").stdout == "total\t\t0\n"
+    assert below_progress(dlq.run_on_terminal("stats", NO_COLOR="1")).split() == ["COUNT", "total", "0"]
     assert dlq.json("list") == []
     assert dlq.run("replay").stdout == "nothing to do\n"
 

@@ -5,8 +5,9 @@ import click
 from worker.cli import interrupts
 from worker.cli.commands.dlq.edit import edit
 from worker.cli.commands.dlq.files import delete, export, import_
-from worker.cli.commands.dlq.look import list_, show, stats
+from worker.cli.commands.dlq.look import list_, show
 from worker.cli.commands.dlq.replay import replay
+from worker.cli.commands.dlq.stats import stats
 
 
 @click.group

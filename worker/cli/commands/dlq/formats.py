@@ -2,20 +2,24 @@
 
 import json
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from worker.cli.terminal import Table, styled
 from worker.dead_letters.dead_letter import SHORT_ID, DeadLetter
-from worker.dead_letters.files import written_attributes
+from worker.dead_letters.files import written_attributes, written_time
+from worker.dead_letters.groups import Group
 from worker.dead_letters.lossless_json import pretty
 from worker.text import duration, printable
+
+_REASON = 20  # characters, the longest of ours
 
 
 def letters_table() -> Table:
     """The table of `list`; see `add_letter`."""
-    return Table([("ID", SHORT_ID), ("AGE", 6), ("REASON", 20), ("DETAIL", 0)], wraps=True)
+    return Table([("ID", SHORT_ID), ("AGE", 6), ("REASON", _REASON), ("DETAIL", 0)], wraps=True)
 
 
 def add_letter(table: Table, letter: DeadLetter) -> None:
@@ -66,6 +70,34 @@ def show_letter(letter: DeadLetter) -> None:
         click.echo(styled("  valid: the worker would take it", color="green"))
     else:
         click.echo(styled(printable(f"  invalid: {problem}"), color="red"))
+
+
+def groups_table(groups: Iterable[Group]) -> Table:
+    """The table of these groups, for `stats`; see `add_group`. The detail gets all the room that there is."""
+    reason = min(_REASON, max([len("REASON"), *(len(group.reason) for group in groups)]))
+    return Table([("REASON", reason), ("COUNT", 6), ("SINCE", 6), ("LAST HOUR", 9), ("DETAIL", 0)], wraps=True)
+
+
+def add_group(table: Table, group: Group, now: float) -> None:
+    """A row; piped, its first field tells it from the other lines of `stats`. `now` is in seconds since the epoch."""
+    count, since, last_hour = str(group.messages), duration(max(0.0, now - group.first_at)), str(group.last_hour)
+    detail = group.detail or "-"
+    if table.on_terminal:
+        table.row(group.reason, count, since, last_hour, detail)
+    else:
+        table.row("group", group.reason, detail, count, since, last_hour)
+
+
+def group_object(group: Group) -> dict[str, Any]:
+    """What `stats --json` says of a group."""
+    return {
+        "reason": group.reason,
+        "detail": group.detail or None,
+        "messages": group.messages,
+        "since": written_time(group.first_at),
+        "last_at": written_time(group.last_at),
+        "hourly": group.hourly,
+    }
 
 
 def echo_json(content: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
-"""`signup-sync dlq stats`, `list` and `show`."""
+"""`signup-sync dlq list` and `show`."""
 
-from collections import Counter
 from itertools import islice
 
 import click
@@ -8,7 +7,6 @@ import click
 from worker.cli.commands.dlq import options
 from worker.cli.commands.dlq.formats import (
     add_letter,
-    age,
     echo_json,
     letter_in_full,
     letter_object,
@@ -16,45 +14,11 @@ from worker.cli.commands.dlq.formats import (
     show_letter,
 )
 from worker.cli.commands.dlq.queues import inspecting, open_queues
-from worker.cli.progress import progress_bar
 from worker.cli.refused import Refused
-from worker.cli.terminal import Table
-from worker.dead_letters.dead_letter import DeadLetter, Selection
+from worker.dead_letters.dead_letter import Selection
 from worker.dead_letters.scan import Scan
-from worker.text import duration
 
 MAX_SHOWN = 20  # messages of one event
-
-
-@click.command
-@options.as_json
-def stats(as_json: bool) -> None:
-    """Count the dead letters by reason and by type, and say how old the oldest is.
-
-    What SQS itself moved, because the worker died on it, has no reason and is counted as worker_crashed. What others
-    hold in this moment (a console that reads, another command) cannot be read and is in the total, as `held`.
-
-    \b
-    Examples:
-      signup-sync dlq stats
-      signup-sync dlq stats --json
-    """
-    reasons: Counter[str] = Counter()
-    types: Counter[str] = Counter()
-    oldest = 0.0
-    with inspecting(open_queues().dead_letters) as inspection:
-        with progress_bar("reading", inspection.attributes.visible) as advance:
-            for letter in map(DeadLetter, inspection):
-                reasons[letter.reason] += 1
-                types[letter.event_type] += 1
-                oldest = max(oldest, age(letter))
-                advance(1)
-        elsewhere = inspection.elsewhere
-    if as_json:
-        counts = {"messages": reasons.total(), "in_flight_elsewhere": elsewhere, "total": reasons.total() + elsewhere}
-        echo_json({**counts, "by_reason": reasons, "by_type": types, "oldest_age_seconds": round(oldest)})
-    else:
-        _print_stats(reasons, types, oldest, elsewhere)
 
 
 @click.command("list")
@@ -111,15 +75,3 @@ def not_found(message_id: str, inspection: Scan) -> Refused:
     others = inspection.elsewhere
     perhaps = f"; somebody else holds about {others} messages, try again in a moment" if others else ""
     return Refused(f"there is no dead letter {message_id}{perhaps}")
-
-
-def _print_stats(reasons: Counter[str], types: Counter[str], oldest: float, elsewhere: int) -> None:
-    table = Table([("", 6), ("", 28), ("COUNT", 0)])
-    for name, counts in (("reason", reasons), ("type", types)):
-        for value, count in counts.most_common():
-            table.row(name, value, str(count))
-    if elsewhere:
-        table.row("held", "by somebody else just now", str(elsewhere))
-    table.row("total", "", str(reasons.total() + elsewhere))
-    if reasons:
-        table.row("oldest", "", duration(oldest))
