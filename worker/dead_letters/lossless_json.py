@@ -61,6 +61,22 @@ def with_member(text: str, path: str, value: str) -> str:
     return text[: start + 1] + member + text[start + 1 :]
 
 
+def member(text: str, path: str) -> str | None:
+    """The value of a member, compact; None where there is none. It is found as `with_member` finds it."""
+    if not is_json(text):
+        return None
+    start, end = _after_space(text, 0), len(text)
+    for key in path.split("."):
+        try:
+            members = _members(text, start)
+        except NotAnObject:
+            return None
+        if key not in members:
+            return None
+        start, end = members[key]
+    return compact(text[start:end])
+
+
 def _laid_out(tokens: list[str], following: list[str]) -> Iterator[str]:
     depth = 0
     for this, after in zip(tokens, following, strict=True):

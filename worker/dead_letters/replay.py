@@ -1,13 +1,13 @@
 """Replays: which dead letters may be sent back, as they were or edited, and in which words their outcome is told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from signup_sync.sqs import MESSAGE_BYTES
 from worker.aws.sqs import LEASE_LOST
 from worker.dead_letters.dead_letter import DeadLetter, problem_of
-from worker.dead_letters.lossless_json import with_member
+from worker.dead_letters.lossless_json import member, with_member
 from worker.dead_letters.requeue import Result
 
 Outcome = Literal["replayed", "would_replay", "sent_before", "invalid", "came_back", "not_sent", "not_deleted"]
@@ -40,6 +40,18 @@ def edit_of(letter: DeadLetter, assignments: Sequence[tuple[str, str]]) -> Edit:
     for path, value in assignments:
         body = with_member(body, path, value)
     return Edit(letter, body)
+
+
+def alike(edits: Iterable[Edit], paths: Sequence[str]) -> list[list[Edit]]:
+    """Edits that give these members the same values, in groups in which the values before were the same as well.
+
+    The largest first. A path is the keys of a member with dots in between.
+    """
+    groups: dict[tuple[str | None, ...], list[Edit]] = {}
+    for edit in edits:
+        before = tuple(member(edit.letter.message.body, path) for path in paths)
+        groups.setdefault(before, []).append(edit)
+    return sorted(groups.values(), key=len, reverse=True)
 
 
 def reason_to_leave(letter: DeadLetter, began: float) -> tuple[Outcome, str] | None:

@@ -139,6 +139,60 @@ def test_members_are_set_in_all_that_the_filters_choose(dlq: Dlq) -> None:
     assert dlq.dead_bodies() == [BROKEN]
 
 
+SET_NAME = ("--reason", "invalid_event", "--set", "data.display_name=Unknown")
+
+
+@pytest.mark.parametrize("asked", [("--yes",), ("--dry-run",)])
+def test_of_edits_that_are_alike_one_is_shown(dlq: Dlq, asked: tuple[str, ...]) -> None:
+    bodies = [sign_up(f"user-{number:02}", display_name="") for number in range(50)]
+    [first, *_] = dlq.fill(*bodies, reason="invalid_event")
+
+    done = dlq.run("edit", *SET_NAME, *asked)
+
+    assert done.returncode == 0
+    difference = done.stdout.partition("and 49 alike\n")[0].splitlines()
+    assert difference[:2] == [f"--- {first}", "+++ edited"]
+    assert [line for line in difference[2:] if line[0] in "+-"] == [
+        '-    "display_name": "",',
+        '+    "display_name": "Unknown",',
+    ]
+    assert done.stdout.count("+++ edited") == 1
+    assert len(dlq.event_bodies()) == (50 if asked == ("--yes",) else 0)
+
+
+def test_edits_are_alike_only_if_the_values_before_are_the_same(dlq: Dlq) -> None:
+    odd = json.dumps({**json.loads(sign_up("eve")), "data": {"cognito_user_id": "eve", "email": None, "handle": "eve"}})
+    dlq.fill(odd, sign_up("ada", display_name=7), reason="invalid_event")
+    dlq.fill(*[sign_up(f"user-{number}", display_name="") for number in range(3)], reason="invalid_event")
+    dlq.fill(sign_up("bob", display_name=""), sign_up("cat", display_name=7), reason="invalid_event")
+
+    shown = dlq.run("edit", *SET_NAME, "--dry-run").stdout.splitlines()
+
+    said = [line for line in shown if line.startswith(("-  ", "and "))]
+    assert said == ['-    "display_name": "",', "and 3 alike", '-    "display_name": 7,', "and 1 alike"]
+    assert sum(line.startswith("+++") for line in shown) == 3
+    assert shown[-1] == '     "handle": "eve"'  # of the event that had no such member
+
+
+def test_of_edits_that_are_not_alike_some_are_shown_and_the_others_counted(dlq: Dlq) -> None:
+    dlq.fill(*[sign_up(f"user-{number}", display_name=number) for number in range(12)], reason="invalid_event")
+    dlq.fill(sign_up("ada", display_name=11), reason="invalid_event")
+
+    shown = dlq.run("edit", *SET_NAME, "--dry-run").stdout.splitlines()
+
+    replaced = [line for line in shown if line.startswith("-  ")]
+    assert replaced == [f'-    "display_name": {number},' for number in (11, 0, 1, 2, 3)]
+    assert [line for line in shown if line.startswith("and ")] == ["and 1 alike", "and 7 in which other values change"]
+
+
+def test_an_edit_that_finds_the_value_there_says_so(dlq: Dlq) -> None:
+    [ada, _] = dlq.fill(sign_up("ada", handle="x"), sign_up("bob", handle="x"))
+
+    shown = dlq.run("edit", "--reason", "attempts_exhausted", "--set", "data.handle=x", "--dry-run").stdout
+
+    assert shown == f"  {ada}: nothing changes\nand 1 alike\n"
+
+
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [

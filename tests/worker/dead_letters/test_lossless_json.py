@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.dead_letters.lossless_json import NotAnObject, compact, is_json, pretty, with_member
+from worker.dead_letters.lossless_json import NotAnObject, compact, is_json, member, pretty, with_member
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 # Small ones: what can go wrong does so with a few members, and larger ones take their time.
@@ -102,6 +102,25 @@ def test_a_member_that_was_set_is_read_back(event: dict[str, object], key: str, 
     assert json.loads(changed) == event | {key: value}
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "value"),
+    [
+        ('{"a": 1.10, "b": 2}', "a", "1.10"),
+        ('{"a": {"b" : [1, 2] , "c": 1e400}}', "a.b", "[1,2]"),
+        ('{"a": {"b" : [1, 2] , "c": 1e400}}', "a.c", "1e400"),
+        ('{"a": 1, "a": 2}', "a", "2"),
+        ('{"\\u0061": {"b": "} "}}', "a.b", '"} "'),
+        ('{"a": null}', "a", "null"),
+        ('{"a": {}}', "a.b", None),
+        ('{"b": {}}', "a.b", None),
+        ('{"a": [1]}', "a.b", None),
+        ("no JSON", "a", None),
+    ],
+)
+def test_a_member_is_read_as_it_is_written(text: str, path: str, value: str | None) -> None:
+    assert member(text, path) == value
+
+
 @settings(max_examples=50)
 @given(VALUES, st.lists(st.text(min_size=1).filter(lambda key: "." not in key), min_size=1, max_size=3))
 def test_a_path_sets_its_member_or_is_refused(event: object, path: list[str]) -> None:
@@ -109,6 +128,7 @@ def test_a_path_sets_its_member_or_is_refused(event: object, path: list[str]) ->
         changed = json.loads(with_member(json.dumps(event), ".".join(path), "42"))
     except NotAnObject:
         return
+    assert member(json.dumps(changed), ".".join(path)) == "42"
     for key in path:
         changed = changed[key]
     assert changed == 42

@@ -1,6 +1,5 @@
 """`signup-sync dlq edit`."""
 
-import difflib
 import json
 import os
 import signal
@@ -16,22 +15,20 @@ from types import FrameType
 import click
 
 from worker.cli.commands.dlq import options
+from worker.cli.commands.dlq.differences import show_difference, show_differences
 from worker.cli.commands.dlq.look import not_found
 from worker.cli.commands.dlq.queues import Queues, check_pair, inspecting, open_queues
 from worker.cli.commands.dlq.report import Report
 from worker.cli.progress import progress_bar
 from worker.cli.refused import Refused
-from worker.cli.terminal import styled
 from worker.dead_letters.dead_letter import DeadLetter, Selection
 from worker.dead_letters.lossless_json import NotAnObject, compact, is_json, pretty, with_member
-from worker.dead_letters.replay import Edit
+from worker.dead_letters.replay import Edit, alike
 from worker.dead_letters.requeue import Requeue
 from worker.dead_letters.scan import Scan
 from worker.text import printable
 
 MAX_EDITED = 10_000  # messages at once, which are kept in memory
-
-_DIFF_COLORS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def assignment(text: str) -> tuple[str, str]:
@@ -69,12 +66,14 @@ def edit(
     Opens it in $VISUAL or $EDITOR; with --set there is no editor, and filters may take the place of ID. A value is
     JSON if it can be read as such, else text: --set 'data.handle="42"' is text. What comes back is checked; then the
     difference is shown, and the event sent when you agree. An invalid one goes nowhere: the message stays, and your
-    text is kept in a file. What you do not touch stays as it was sent.
+    text is kept in a file. What you do not touch stays as it was sent. Of many that change alike one is shown, and how
+    many more they are.
 
     \b
     Examples:
       signup-sync dlq edit 5fea7756-0ea4-451a-a703-a558b933e274
       signup-sync dlq edit 5fea7756-0ea4-451a-a703-a558b933e274 --set data.handle=ada
+      signup-sync dlq edit --reason invalid_event --detail data.display_name --set data.display_name=Unknown
       signup-sync dlq edit --reason invalid_event --match data.display_name= --set data.display_name=Unknown
     """
     if message_id is not None:
@@ -86,7 +85,9 @@ def edit(
     with inspecting(queues.dead_letters) as inspection:
         letters = _letters(selection, inspection, several=bool(assignments))
         if assignments:
-            _send(_agreed(_assigned(letters, assignments), dry_run=dry_run, yes=yes), inspection, queues)
+            edits = _assigned(letters, assignments)
+            show_differences(alike(edits, [path for path, _ in assignments]))
+            _send(_agreed(edits, dry_run=dry_run, yes=yes), inspection, queues)
         else:
             _edit_by_hand(letters[0], inspection, queues, dry_run=dry_run, yes=yes)
 
@@ -130,6 +131,7 @@ def _edit_by_hand(letter: DeadLetter, inspection: Scan, queues: Queues, *, dry_r
         if edit_ is None:
             click.echo("nothing was changed, and nothing sent")
         else:
+            show_difference(edit_)
             _send(_agreed([edit_], dry_run=dry_run, yes=yes), inspection, queues)
         done = edit_ is None or not dry_run
     finally:
@@ -189,21 +191,13 @@ def _signals_left_to_editor() -> Iterator[None]:
 
 
 def _agreed(edits: Sequence[Edit], *, dry_run: bool, yes: bool) -> Sequence[Edit]:
-    """Show the differences; returns what is to be sent."""
-    for edit_ in edits:
-        _show_difference(edit_)
+    """What is to be sent of the edits that were shown."""
     if dry_run:
         return []
     if not yes:
         number = "this event" if len(edits) == 1 else f"these {len(edits)} events"
         click.confirm(f"Send {number} to the events queue?", abort=True, err=True)
     return edits
-
-
-def _show_difference(edit_: Edit) -> None:
-    before, after = (pretty(body).splitlines() for body in (edit_.letter.message.body, edit_.body))
-    for line in difflib.unified_diff(before, after, edit_.letter.id, "edited", lineterm=""):
-        click.echo(styled(printable(line), color=_DIFF_COLORS.get(line[:1])))
 
 
 def _send(edits: Sequence[Edit], inspection: Scan, queues: Queues) -> None:
