@@ -58,9 +58,9 @@ class Dlq:
         """Run a command to its end."""
         return invoke("dlq", *args, environment=self._with(variables), stdin=stdin)
 
-    def run_on_terminal(self, *args: str, **variables: str) -> str:
+    def run_on_terminal(self, *args: str, stdin: str = "", **variables: str) -> str:
         """Run a command to its end, and return what it wrote on the terminal."""
-        status, seen, _ = invoke_on_terminal("dlq", *args, environment=self._with(variables))
+        status, seen, _ = invoke_on_terminal("dlq", *args, environment=self._with(variables), stdin=stdin)
         assert status in (0, 1), seen
         return seen
 

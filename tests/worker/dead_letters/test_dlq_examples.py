@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import runbook
 from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
 from worker.cli.commands.dlq import dlq as group
 
-RUNBOOK = Path(__file__).parents[3] / "docs" / "runbook.md"
-
-_example = re.compile(r"^ +signup-sync dlq (?P<arguments>.+)$", re.MULTILINE)
-_comment = re.compile(r" {2,}.*| #.*| \| .*| > .*")
 _id = re.compile(r"\b(ID|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})(?= |$)")
 
 
 def examples() -> Iterator[str]:
     """Each command line once, without `signup-sync dlq` and without what is said of it."""
-    texts = [RUNBOOK.read_text(), group.help or "", *(command.help or "" for command in group.commands.values())]
-    found = [_comment.sub("", match["arguments"]) for text in texts for match in _example.finditer(text)]
-    yield from dict.fromkeys(found)
+    texts = [
+        runbook.RUNBOOK.read_text(),
+        group.help or "",
+        *(command.help or "" for command in group.commands.values()),
+    ]
+    yield from dict.fromkeys(line for text in texts for line in runbook.examples(text))
 
 
 @pytest.mark.parametrize("example", list(examples()))

@@ -20,11 +20,15 @@ def dlq() -> None:
 
     \b
     From the alarm to the end of it:
-      signup-sync dlq stats                              how many, and why
+      signup-sync dlq stats                              how many, why, and since when
       signup-sync dlq list --reason invalid_event        which
       signup-sync dlq show ID                            one of them, and what is wrong with it now
       signup-sync dlq edit ID --set data.handle=ada      mend it and send it back
       signup-sync dlq replay                             send back all that would work today
+
+    \b
+    A group of `stats`, the same reason with a detail that begins like this, at once:
+      signup-sync dlq edit --reason invalid_event --detail data.display_name --set data.display_name=Unknown
     """
     interrupts.install()
 

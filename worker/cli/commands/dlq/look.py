@@ -35,6 +35,7 @@ def list_(selection: Selection, as_json: bool) -> None:
     Examples:
       signup-sync dlq list
       signup-sync dlq list --reason unknown_author --older-than 1h
+      signup-sync dlq list --reason invalid_event --detail data.handle
       signup-sync dlq list --match data.email=ada@example.org --json
     """
     table = letters_table()

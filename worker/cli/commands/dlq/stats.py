@@ -24,7 +24,7 @@ def stats(as_json: bool) -> None:
     """Count the dead letters by what they failed with, and say since when.
 
     A group is what failed for the same reason with the same detail: how many they are, the age of the oldest, and how
-    many came in the last hour. --reason and --detail choose a group in the other commands. The 20 largest are shown,
+    many came in the last hour. --reason and --detail choose a group for the other commands. The 20 largest are shown,
     with --json all of them. Below are the sums by reason and by type.
 
     What SQS itself moved, because the worker died on it, has no reason and is counted as worker_crashed. What others
