@@ -29,6 +29,11 @@ def is_json(text: str) -> bool:
     return True
 
 
+def as_json(text: str) -> str:
+    """What somebody has typed as a value: JSON if it can be read as such, else the text as a string of JSON."""
+    return text if is_json(text) else json.dumps(text, ensure_ascii=False)
+
+
 def pretty(text: str) -> str:
     """One member or element a line; what is not JSON is returned as it is."""
     if not is_json(text):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from signup_sync.sqs import MESSAGE_BYTES
 from worker.aws.sqs import LEASE_LOST
 from worker.dead_letters.dead_letter import DeadLetter, problem_of
-from worker.dead_letters.lossless_json import member, with_member
+from worker.dead_letters.lossless_json import NotAnObject, member, with_member
 from worker.dead_letters.requeue import Result
 
 Outcome = Literal["replayed", "would_replay", "sent_before", "invalid", "came_back", "not_sent", "not_deleted"]
@@ -34,11 +34,14 @@ class Edit:
 def edit_of(letter: DeadLetter, assignments: Sequence[tuple[str, str]]) -> Edit:
     """The letter with members set: the keys that lead to each, with dots in between, and its value as JSON.
 
-    Raises `NotAnObject` where there is nothing to set it in.
+    Raises `NotAnObject`, which names the member that has no place.
     """
     body = letter.message.body
     for path, value in assignments:
-        body = with_member(body, path, value)
+        try:
+            body = with_member(body, path, value)
+        except NotAnObject as error:
+            raise NotAnObject(f"cannot set {path}: {error}") from None
     return Edit(letter, body)
 
 

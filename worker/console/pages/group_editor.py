@@ -14,7 +14,7 @@ from worker.console.pages.letters import TOO_LATE, chosen, find_all, follow, giv
 from worker.console.request import Problem, Visit
 from worker.console.sessions import Plan
 from worker.dead_letters.dead_letter import DeadLetter
-from worker.dead_letters.lossless_json import NotAnObject, is_json
+from worker.dead_letters.lossless_json import NotAnObject, as_json
 from worker.dead_letters.replay import Edit, edit_of
 
 ACTION = "edited"
@@ -74,7 +74,7 @@ def send(visit: Visit) -> Response:
     if visit.given("number").strip() != str(len(result.edits)):
         raise Problem(f"Nothing was sent: to send them, type their number, {len(result.edits)}.")
     ids = [edit.letter.id for edit in result.edits]
-    assignments = [(member, _as_json(value))]
+    assignments = [(member, as_json(value))]
     visit.session.take_plan(key)
 
     def work(job: Job) -> None:
@@ -93,7 +93,7 @@ def _group_edit(letters: list[Listed], member: str, value: str) -> GroupEdit:
     for letter in letters:
         problem: str | None
         try:
-            edit = edit_of(letter, [(member, _as_json(value))])
+            edit = edit_of(letter, [(member, as_json(value))])
             problem = edit.problem
         except NotAnObject as error:
             problem = str(error)
@@ -105,11 +105,6 @@ def _group_edit(letters: list[Listed], member: str, value: str) -> GroupEdit:
     return GroupEdit(
         member, value, tuple(edits), tuple(differences.most_common(MAX_KINDS)), tuple(problems.most_common())
     )
-
-
-def _as_json(value: str) -> str:
-    """As for `signup-sync dlq edit --set`: JSON if it can be read as such, else text."""
-    return value if is_json(value) else json.dumps(value, ensure_ascii=False)
 
 
 def _shape(letter: DeadLetter, member: str) -> str:

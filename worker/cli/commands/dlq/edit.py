@@ -1,6 +1,5 @@
 """`signup-sync dlq edit`."""
 
-import json
 import os
 import signal
 import sys
@@ -22,8 +21,8 @@ from worker.cli.commands.dlq.report import Report
 from worker.cli.progress import progress_bar
 from worker.cli.refused import Refused
 from worker.dead_letters.dead_letter import DeadLetter, Selection
-from worker.dead_letters.lossless_json import NotAnObject, compact, is_json, pretty, with_member
-from worker.dead_letters.replay import Edit, alike
+from worker.dead_letters.lossless_json import NotAnObject, as_json, compact, pretty
+from worker.dead_letters.replay import Edit, alike, edit_of
 from worker.dead_letters.requeue import Requeue
 from worker.dead_letters.scan import Scan
 from worker.text import printable
@@ -38,7 +37,7 @@ def assignment(text: str) -> tuple[str, str]:
         raise click.BadParameter(f"{text!r} is not a member and its value, such as data.handle=ada")
     if any("\ud800" <= character <= "\udfff" for character in text):  # which is how Python passes on other bytes
         raise click.BadParameter(f"{text!r} is not UTF-8")
-    return path, value if is_json(value) else json.dumps(value, ensure_ascii=False)
+    return path, as_json(value)
 
 
 @click.command
@@ -110,13 +109,10 @@ def _assigned(letters: Sequence[DeadLetter], assignments: Sequence[tuple[str, st
     """With the members set. An edit that is invalid goes nowhere, and takes the others with it."""
     edits = []
     for letter in letters:
-        body = letter.message.body
-        for path, value in assignments:
-            try:
-                body = with_member(body, path, value)
-            except NotAnObject as error:
-                raise Refused(f"{letter.id}: cannot set {path}: {error}; nothing was sent") from None
-        edits.append(Edit(letter, body))
+        try:
+            edits.append(edit_of(letter, assignments))
+        except NotAnObject as error:
+            raise Refused(f"{letter.id}: {error}; nothing was sent") from None
     for edit_ in edits:
         if edit_.problem is not None:
             raise Refused(f"{edit_.letter.id}: the event would be invalid: {edit_.problem}; nothing was sent")
