@@ -22,6 +22,8 @@ def main() -> None:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
+        if sys.argv[1:2] == ["console"]:
+            extra = "console"  # which brings the other, too
         sys.stderr.write(f"signup-sync: {error.name} is not installed: pip install 'signup-sync[{extra}]'\n")
         sys.exit(2)
 

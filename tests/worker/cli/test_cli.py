@@ -193,13 +193,10 @@ def test_the_database_is_migrated_and_says_so(empty_database_url: str) -> None:
     assert [result.exit_code for result in (migrated, again, status)] == [0, 0, 0]
 
 
-@pytest.mark.parametrize(
-    ("missing", "name", "extra"), [("click", "worker", "worker"), ("uvicorn", "console", "console")]
-)
-@pytest.mark.process
-def test_a_part_that_is_not_installed_is_named(missing: str, name: str, extra: str) -> None:
+def without(missing: str, *args: str) -> str:
+    """The one line that `signup-sync` says where this module is not installed."""
     script = (
-        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['signup-sync', {name!r}]; "
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['signup-sync', *{args!r}]; "
         "from worker.__main__ import main; main()"
     )
     environment = {
@@ -208,10 +205,51 @@ def test_a_part_that_is_not_installed_is_named(missing: str, name: str, extra: s
         "DLQ_URL": "http://127.0.0.1:1/1/dead",
         "DATABASE_URL": "postgresql://127.0.0.1:1/none",
     }
-
-    result = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    return mistake(
+        subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     )
 
-    assert result.returncode == 2
-    assert result.stderr == f"signup-sync: {missing} is not installed: pip install 'signup-sync[{extra}]'\n"
+
+@pytest.mark.parametrize("help_", [(), ("--help",)], ids=["", "help"])
+@pytest.mark.parametrize(
+    ("missing", "name", "extra"),
+    [
+        ("click", "worker", "worker"),
+        ("psycopg", "worker", "worker"),
+        ("psycopg", "publish", "worker"),
+        ("click", "console", "console"),
+        ("uvicorn", "console", "console"),
+        ("jinja2", "console", "console"),
+    ],
+)
+@pytest.mark.process
+def test_a_part_that_is_not_installed_is_named(missing: str, name: str, extra: str, help_: tuple[str, ...]) -> None:
+    line = without(missing, name, *help_)
+
+    assert line == f"signup-sync: {missing} is not installed: pip install 'signup-sync[{extra}]'"
+
+
+@pytest.mark.parametrize("args", [(), ("--help",), ("--version",), ("worker", "--help"), ("console", "--help")])
+@pytest.mark.process
+def test_where_nothing_but_python_is_installed_the_extra_is_named(args: tuple[str, ...]) -> None:
+    script = f"import sys; sys.argv = ['signup-sync', *{args!r}]; from worker.__main__ import main; main()"
+    extra = "console" if "console" in args else "worker"
+
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", script], cwd=ROOT, env={}, capture_output=True, text=True, check=False
+    )
+
+    assert mistake(done) == f"signup-sync: click is not installed: pip install 'signup-sync[{extra}]'"
+
+
+@pytest.mark.process
+def test_where_the_console_is_not_installed_other_commands_are_completed() -> None:
+    script = (
+        "import sys; sys.modules['uvicorn'] = None; sys.argv = ['signup-sync']; "
+        "from worker.__main__ import main; main()"
+    )
+    typed = {"_SIGNUP_SYNC_COMPLETE": "bash_complete", "COMP_WORDS": "signup-sync ", "COMP_CWORD": "1"}
+
+    done = subprocess.run([sys.executable, "-c", script], env=typed, capture_output=True, text=True, check=False)
+
+    assert {"plain,worker", "plain,console"} <= set(done.stdout.split())

@@ -4,7 +4,8 @@ import ipaddress
 import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
@@ -24,7 +25,19 @@ if TYPE_CHECKING:
 OTHERS = 6  # calls to SQS under way at once, besides those about dead letters
 
 
-@click.command
+class _OfExtra(click.Command):
+    """Without its extra there is no help for it either: `ModuleNotFoundError`, which the entry makes one line."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if not extra.get("resilient_parsing"):  # with which a shell completes what is being typed
+            import_module("worker.console.app")
+            import_module("worker.console.server")
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command(cls=_OfExtra)
 def console() -> None:
     """Serve the console, a web page for operators, until stopped.
 
@@ -48,11 +61,9 @@ def console() -> None:
       USER_POOL_ID=eu-west-1_aBcDeFgHi WORKER_URLS=http://worker.internal:9090 signup-sync console
     """
     settings = ConsoleSettings.from_environment()
-    try:
-        from worker.console import server  # noqa: PLC0415 (what it needs is an extra)
-        from worker.console.app import application  # noqa: PLC0415 (the same)
-    except ModuleNotFoundError as error:
-        raise Refused(f"{error.name} is not installed: pip install 'signup-sync[console]'") from None
+    from worker.console import server  # noqa: PLC0415 (what it needs is an extra)
+    from worker.console.app import application  # noqa: PLC0415 (the same)
+
     logs.configure(settings.log_level, settings.log_format)
     token = settings.console_token.get_secret_value() if settings.console_token else secrets.token_urlsafe(32)
     shown = None if settings.console_token else token
