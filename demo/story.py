@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from demo.people import CONFIRMED_PASSWORD, Cast, Person
@@ -68,7 +69,7 @@ class Story:
         self._screen.tell("Mary's activity is published before she has signed up.")
         self._publisher.publish_many([self._activity(self.cast.alan, "On computable numbers.")] * 2)
         self._screen.tell("Alan's activity is published twice.")
-        self._system.queues.send(_broken(self.cast.ada))
+        self._system.queues.send(broken(self.cast.ada))
         self._screen.tell('An activity of Ada\'s is sent with its "message" misspelt.')
         self._screen.tell(f"{self._waiting()} messages wait in the queue; the tables are empty.")
 
@@ -177,7 +178,7 @@ class Story:
         return handle
 
 
-def _broken(author: Person) -> str:
+def broken(author: Person) -> str:
     """An event that the publisher's checks would not let pass."""
     return json.dumps(
         {
@@ -185,7 +186,7 @@ def _broken(author: Person) -> str:
             "id": str(uuid.uuid4()),
             "source": SOURCE,
             "type": "activity.created.v1",
-            "time": "2026-01-31T12:00:00Z",
+            "time": datetime.now(UTC).isoformat(),
             "data": {"cognito_user_id": author.sub, "mesage": "Is anybody there?"},
         }
     )

@@ -11,11 +11,13 @@ from typing import Any, Self, TypeVar
 
 from demo import interrupts
 from tests.support import command
+from tests.support.ports import free_port
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues, SqsServer, aws_environment, create_queues
 from tests.support.wait import wait_until
 from tests.support.worker_process import LogLine, WorkerProcess, worker_environment
 from tests.trigger_lambda.container import Container
+from tests.worker.console.running_console import ConsoleProcess
 
 T = TypeVar("T")
 
@@ -26,6 +28,7 @@ WORKER_SETTINGS = {
     "LOG_LEVEL": "debug",
     "RECEIVE_WAIT_SECONDS": "1",  # when it is stopped it waits for the end of its long poll
 }
+CONSOLE_SETTINGS = {"CONSOLE_REFRESH_SECONDS": "5"}  # somebody looks at what has happened just now
 
 
 class CommandFailed(Exception):
@@ -38,7 +41,7 @@ class System:
     postgres: Postgres
     queues: Queues
     environment: dict[str, str]
-    """What the worker and the commands find in theirs."""
+    """What the worker, the console and the commands find in theirs."""
     _lambda: Container
 
     def __init__(self) -> None:
@@ -78,6 +81,10 @@ class System:
     def worker(self) -> WorkerProcess:
         assert self._worker is not None, "the worker was not started"
         return self._worker
+
+    def start_console(self) -> ConsoleProcess:
+        """Start it, and return when it serves."""
+        return self._parts.enter_context(ConsoleProcess({**self.environment, **CONSOLE_SETTINGS}))
 
     def directory(self) -> Path:
         """A new directory, which goes with the system."""
@@ -128,4 +135,6 @@ class System:
         variables = {**aws_environment(endpoint_url), "QUEUE_URL": self.queues.events_url}
         self._lambda = self._parts.enter_context(Container(variables))
         url = self.postgres.create_database(DATABASE)
-        self.environment = worker_environment(url, self.queues, settings=WORKER_SETTINGS)
+        admin_address = f"127.0.0.1:{free_port()}"
+        settings = {"ADMIN_ADDRESS": admin_address, "WORKER_URLS": f"http://{admin_address}"}
+        self.environment = worker_environment(url, self.queues, settings={**WORKER_SETTINGS, **settings})

@@ -5,14 +5,20 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pytest
 
-from tests.support.demo_process import COLOUR, DemoProcess, beginning_on_a_terminal
+from tests.support.demo_process import COLOUR, DemoProcess, beginning_on_a_terminal, offered
 from tests.support.once import once
+from tests.support.wait import wait_until
+from tests.worker.console.operator import Operator
 
 pytestmark = pytest.mark.process
+
+ROOT = Path(__file__).parents[1]
 
 USERS = ("ada", "alan", "grace", "mary")
 MESSAGES = (
@@ -33,6 +39,8 @@ class Seen:
     """What the commands print that it tells its user, in the order in which it tells them."""
     afterwards: str
     """What the tables and the dead-letter queue hold then."""
+    consoles: dict[str, str]
+    """What the console says while the database is away, and at the end."""
 
 
 @pytest.fixture(scope="module")
@@ -43,22 +51,41 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
 def see() -> Seen:
     with DemoProcess("--keep") as demo:
         demo.read_until("this is what the worker logs")
-        settings, *commands = re.findall(r"^  ((?:\. /|psql|signup-sync) ?.*)$", demo.output, re.MULTILINE)
-        *others, edit = commands
-        answer = in_shell(settings, *others, f"{edit} --yes")
-        for _ in range(3):  # a user and an activity were published, and a letter was mended
-            demo.read_until('"batch_committed"')
-        users = (
-            """psql "$DATABASE_URL" -c 'SELECT handle, message FROM users JOIN activities ON users.uuid = user_uuid'"""
+        settings, *commands = offered(demo.output)
+        answers = []
+        consoles = {}
+        for command in commands:
+            answers.append(in_shell(settings, command + (" --yes" if " edit " in command else "")))
+            if awaited := next((event for words, event in LOGGED.items() if words in command), ""):
+                demo.read_until(f'"event": "{awaited}"')
+            if awaited == "paused":
+                # Not before: what the console looks at is hidden for a moment from who mends it.
+                console = operator(demo.output)
+                consoles["outage"] = overview(console, "waits for the database")
+        afterwards = wait_until(
+            lambda: when_all_is_there(settings), 60, "not everybody and everything is in the tables"
         )
-        afterwards = in_shell(
-            settings, users, 'psql "$DATABASE_URL" -c "SELECT handle FROM users"', "signup-sync dlq list"
-        )
-        assert demo.note_parts() >= 4
+        consoles["last"] = overview(console, WELL)
+        assert demo.note_parts() >= 5
         demo.signal(signal.SIGINT)
         assert demo.end() == (0, "")
         assert demo.left_behind() == []
-    return Seen(demo.output, answer, afterwards)
+    return Seen(demo.output, "".join(answers), afterwards, consoles)
+
+
+# What the worker logs after some commands. It is waited for, as somebody does who types the next one.
+LOGGED = {"send-broken": "dead_lettered", "--handle radia": "paused", "start-database": "resumed"}
+
+# On a machine that needs more than a minute for all of this, what was mended has taken long.
+WELL = r"Yes\.|attention\. Of the last hour's messages one in a hundred took \d+m"
+
+
+def when_all_is_there(settings: str) -> str:
+    """What is in the tables and the dead-letter queue, when who signed up in the outage and what was mended is."""
+    activities = 'psql "$DATABASE_URL" -c "SELECT message FROM activities"'
+    users = 'psql "$DATABASE_URL" -c "SELECT handle FROM users"'
+    found = in_shell(settings, activities, users, "signup-sync dlq list")
+    return found if "radia" in found and found.count("Is anybody there?") == 2 else ""
 
 
 def in_shell(*lines: str) -> str:
@@ -66,8 +93,26 @@ def in_shell(*lines: str) -> str:
     environment = {"PATH": os.defpath, "AWS_PROFILE": "production"}
     script = "\n".join(("set -e", *lines))
     ended = subprocess.run(["sh", "-c", script], cwd="/", env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+    refused = "dlq replay" in lines[-1]  # what would fail again
+    assert ended.returncode == refused, ended.stderr
+    return ended.stdout + (ended.stderr if refused else "")
+
+
+def operator(output: str) -> Operator:
+    """Somebody who has followed the link."""
+    link = re.search(r"^  (http://.*)/login\?token=(.*)$", output, re.MULTILINE)
+    assert link is not None, output
+    return Operator(link[1]).log_in(link[2])
+
+
+def overview(console: Operator, awaited: str) -> str:
+    """The console's first page when it says this (a regular expression)."""
+
+    def words() -> str | None:
+        found = console.get("/").words
+        return found if re.search(awaited, found) else None
+
+    return wait_until(words, 60, f"the console does not say {awaited!r}") or ""
 
 
 def row(shown: str, *words: str) -> list[str]:
@@ -122,8 +167,47 @@ def test_what_is_kept_can_be_used_as_it_says(seen: Seen) -> None:
     assert all(message in seen.in_shell for message in MESSAGES)
     assert "data.message: Field required" in seen.in_shell
     assert "hedy" in seen.afterwards
-    assert "Is anybody there?" in seen.afterwards
+    assert "radia" in seen.afterwards
+    assert seen.afterwards.count("Is anybody there?") == 2
     assert "invalid_event" not in seen.afterwards
+
+
+def test_its_database_is_stopped_and_started_on_request(seen: Seen) -> None:
+    _, _, kept = seen.output.partition("this is what the worker logs")
+    in_order = ("Postgres is stopped", '"paused"', "Postgres is back", '"resumed"')
+    places = [kept.index(text) for text in in_order]
+
+    assert places == sorted(places)
+    assert "Postgres is stopped.\n" in seen.in_shell
+    assert "Postgres is back.\n" in seen.in_shell
+
+
+def test_the_console_of_what_is_kept_knows_the_worker_and_says_when_all_is_well(seen: Seen) -> None:
+    assert "waits for the database" in seen.consoles["outage"]
+    assert re.search(rf"({WELL}) .* 127\.0\.0\.1:\d+ working ", seen.consoles["last"])
+
+
+@pytest.mark.parametrize(
+    ("directory", "line"),
+    [
+        ("", "SIGNUP_SYNC_DEMO is not set: read the settings of a demo into your shell (make demo KEEP=1)"),
+        (
+            "/none",
+            "the demo of these settings has ended; make demo KEEP=1 starts another, which has settings of its own",
+        ),
+    ],
+)
+def test_who_asks_a_demo_that_is_not_there_is_told_in_one_line(directory: str, line: str) -> None:
+    asked = subprocess.run(
+        [sys.executable, "-m", "demo", "stop-database"],
+        cwd=ROOT,
+        env={"SIGNUP_SYNC_DEMO": directory},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (asked.returncode, asked.stdout, asked.stderr) == (2, "", f"signup-sync: {line}\n")
 
 
 def test_ctrl_c_ends_what_is_kept_and_says_so(seen: Seen) -> None:

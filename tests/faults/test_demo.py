@@ -3,10 +3,11 @@
 import os
 import re
 import signal
+import subprocess
 
 import pytest
 
-from tests.support.demo_process import COLOUR, TIMEOUT, DemoProcess, beginning_on_a_terminal
+from tests.support.demo_process import COLOUR, TIMEOUT, DemoProcess, beginning_on_a_terminal, offered
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.process
@@ -108,6 +109,33 @@ def test_a_demo_that_fails_says_why_and_cleans_up() -> None:
         assert status == 1
         assert re.match("The demo failed: there was no sign of .*: the worker has ended\n", errors)
         assert "Traceback" not in errors
+        assert demo.left_behind() == []
+
+
+def test_what_is_kept_ends_without_its_database_too() -> None:
+    with DemoProcess("--keep") as demo:
+        demo.read_until("this is what the worker logs")
+        settings, *commands = offered(demo.output)
+        outage = [command for command in commands if "stop-database" in command or "radia" in command]
+        assert len(outage) == 2
+        subprocess.run(["sh", "-c", "\n".join([settings, *outage])], check=True, capture_output=True)
+        demo.read_until('"event": "paused"')
+        demo.note_parts()
+        demo.signal(signal.SIGINT)
+
+        assert demo.end() == (0, "")
+        assert demo.output.endswith("Everything is stopped and removed.\n")
+        assert demo.left_behind() == []
+
+
+def test_what_is_kept_ends_while_its_console_starts() -> None:
+    with DemoProcess("--keep") as demo:
+        demo.read_until("dead-letter queue, as")
+        wait_until(lambda: demo.has("console"), TIMEOUT, "no console is started")
+        demo.note_parts()
+        demo.signal(signal.SIGINT)
+
+        assert demo.end() == (0, "")
         assert demo.left_behind() == []
 
 

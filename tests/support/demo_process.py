@@ -76,9 +76,10 @@ class DemoProcess:
         return len(self._parts)
 
     def has(self, name: str) -> bool:
-        """Whether there is a process with this name in the demo."""
+        """Whether there is a process in the demo with this name, or this argument."""
         try:
-            return any(part.name() == name for part in psutil.Process(self._process.pid).children(recursive=True))
+            parts = psutil.Process(self._process.pid).children(recursive=True)
+            return any(part.name() == name or name in part.cmdline() for part in parts)
         except psutil.NoSuchProcess:  # it has just ended
             return False
 
@@ -107,6 +108,12 @@ class DemoProcess:
     def _stderr(self) -> IO[str]:
         assert self._process.stderr is not None
         return self._process.stderr
+
+
+def offered(output: str) -> list[str]:
+    """The commands that a demo tells its user who has kept it running; the first reads its settings."""
+    _, _, told = output.partition("Everything is left running")
+    return re.findall(r"^  ((?:\. |psql |python |signup-sync ).*)$", told, re.MULTILINE)
 
 
 def beginning_on_a_terminal(**variables: str) -> str:
