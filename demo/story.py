@@ -137,7 +137,7 @@ class Story:
         letters = self._system.dead_letters()
         assert [letter["reason"] for letter in letters] == ["invalid_event"], letters
         self._screen.table(
-            "dead-letter queue, as `signup-sync dlq list` shows it",
+            "dead-letter queue, from `signup-sync dlq list --json`",
             ("id", "reason", "type", "detail"),
             [(letter["id"][:8], letter["reason"], letter["type"], letter["detail"]) for letter in letters],
         )

@@ -43,7 +43,7 @@ def test_it_ends_by_itself_and_leaves_nothing_behind() -> None:
         ("has paused", signal.SIGINT),
         ("Postgres is back", signal.SIGTERM),
         ("What came of it", signal.SIGINT),
-        ("dead-letter queue, as", signal.SIGINT),
+        ("dead-letter queue, from", signal.SIGINT),
     ],
 )
 def test_an_interrupt_at_any_moment_leaves_nothing_behind(moment: str, number: signal.Signals) -> None:
@@ -130,7 +130,7 @@ def test_what_is_kept_ends_without_its_database_too() -> None:
 
 def test_what_is_kept_ends_while_its_console_starts() -> None:
     with DemoProcess("--keep") as demo:
-        demo.read_until("dead-letter queue, as")
+        demo.read_until("dead-letter queue, from")
         wait_until(lambda: demo.has("console"), TIMEOUT, "no console is started")
         demo.note_parts()
         demo.signal(signal.SIGINT)
