@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
+from psycopg_pool import PoolTimeout
 
 from db.pool import Database
 from signup_sync.postgres.errors import describe
@@ -150,7 +151,12 @@ class SystemMonitor:
 
     def _database_problem(self) -> str | None:
         try:
-            with self._database.transaction():
+            try:
+                with self._database.transaction():
+                    return None
+            except PoolTimeout:
+                # It can be reached; after an outage the pool would find that out in minutes.
+                self._database.reset()
                 return None
         except psycopg.Error as error:
             return describe(error)
