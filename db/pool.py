@@ -16,6 +16,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from db.credentials import Conninfo, resolved
 from db.statements import statement
+from db.tables.worker_pause import WorkerPause, read_worker_pause
 from signup_sync.postgres.statements import Connection
 
 ACQUIRE_TIMEOUT = 3.0  # seconds to wait for a connection before the database counts as away
@@ -113,6 +114,11 @@ class Database:
                 raise DatabaseReadOnly("the server is read-only")
             connection.execute(statement("lock_tables"))
             connection.rollback()
+
+    def read_pause(self) -> WorkerPause | None:
+        """The operators' pause of all workers, None if there is none. Raises what `read_worker_pause` raises."""
+        with self.transaction() as connection:
+            return read_worker_pause(connection)
 
     def _conninfo(self) -> str:
         return _with_defaults(self._url)

@@ -25,6 +25,7 @@ def grant_worker(database_url: Conninfo, role: str, *, password: str | None = No
             _execute(connection, "grant_rds_iam", role)
         _execute(connection, "grant_worker_on_users", role)
         _execute(connection, "grant_worker_on_activities", role)
+        _execute(connection, "grant_worker_on_worker_pause", role)
     return made
 
 

@@ -170,6 +170,7 @@ def test_the_statements_run_under_the_worker_role(database_url: str, worker_role
     reply = NewActivity(uuid.uuid4(), "ada", "hello back", parent.uuid, None, now)
     with closing(open_database(f"{database_url}?user={worker_role}")) as database:
         database.probe()
+        assert database.read_pause() is None
         with database.transaction() as connection:
             users = insert_users(connection, [NewUser(name, name, "ada", None, now) for name in ("ada", "ida")])
             activities = insert_activities(connection, [parent, reply])
@@ -190,6 +191,8 @@ def test_the_statements_run_under_the_worker_role(database_url: str, worker_role
         "UPDATE activities SET message = 'mine'",
         "DELETE FROM users",
         "TRUNCATE activities",
+        "INSERT INTO worker_pause (who, reason) VALUES ('worker', 'mine')",
+        "DELETE FROM worker_pause",
         "CREATE TABLE mine ()",
         "UPDATE alembic_version SET version_num = '0'",
     ],

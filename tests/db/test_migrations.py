@@ -29,7 +29,7 @@ def tables(url: str) -> set[str]:
 
 def test_an_empty_database_gets_the_tables(empty_database_url: str) -> None:
     assert migrate(empty_database_url)[0] == Revision(*FIRST, applied=True)
-    assert tables(empty_database_url) == {"users", "activities", "alembic_version"}
+    assert tables(empty_database_url) == {"users", "activities", "worker_pause", "alembic_version"}
 
 
 def test_a_second_migration_finds_nothing_to_do(empty_database_url: str) -> None:
@@ -143,7 +143,7 @@ def test_each_read_has_its_index_and_needs_no_sort(database_url: str, read: str,
 def test_there_are_no_other_indexes_than_reads_and_keys_need(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
-            "SELECT indexname FROM pg_indexes WHERE tablename IN ('users', 'activities') ORDER BY 1"
+            "SELECT indexname FROM pg_indexes WHERE tablename <> 'alembic_version' AND schemaname = 'public' ORDER BY 1"
         ).fetchall()
 
     assert [row[0] for row in rows] == [
@@ -155,4 +155,5 @@ def test_there_are_no_other_indexes_than_reads_and_keys_need(database_url: str) 
         "users_lower_email_idx",
         "users_lower_handle_key",
         "users_pkey",
+        "worker_pause_pkey",
     ]

@@ -1,17 +1,19 @@
-"""A database in memory: the worker's statements on two tables of dictionaries, one transaction at a time.
+"""A database in memory: the worker's statements on tables of dictionaries, one transaction at a time.
 
 The tests in `tests/db/tables` hold for it and for Postgres alike.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID, uuid4
 
 import psycopg
 
 from db.statements import statement
+from db.tables.worker_pause import REASON_MAX_LENGTH, WHO_MAX_LENGTH, WorkerPause
 from signup_sync.postgres.statements import Connection
 from worker.clock import Clock
 
@@ -25,6 +27,7 @@ class _Tables:
 
     users: Rows = field(default_factory=dict)
     activities: Rows = field(default_factory=dict)
+    worker_pause: list[Row] = field(default_factory=list)
 
 
 class _Result(list[Row]):
@@ -47,6 +50,9 @@ class MemoryConnection:
             "insert_activities": self._insert_activities,
             "insert_users": self._insert_users,
             "count_replies": self._count_replies,
+            "read_worker_pause": self._read_worker_pause,
+            "set_worker_pause": self._set_worker_pause,
+            "clear_worker_pause": self._clear_worker_pause,
         }
         self._statements = {statement(name): (name, run) for name, run in names.items()}
 
@@ -116,13 +122,28 @@ class MemoryConnection:
             self._tables.activities[uuid] = {**row, "replies_count": row["replies_count"] + count}
         return []
 
+    def _read_worker_pause(self) -> list[Row]:
+        return self._tables.worker_pause
+
+    def _set_worker_pause(self, who: str, reason: str) -> list[Row]:
+        if not (0 < len(who) <= WHO_MAX_LENGTH and 0 < len(reason) <= REASON_MAX_LENGTH):
+            raise psycopg.errors.CheckViolation("empty or too long")
+        if self._tables.worker_pause:
+            return []
+        self._tables.worker_pause = [(datetime.now(UTC), who, reason)]
+        return self._tables.worker_pause
+
+    def _clear_worker_pause(self) -> list[Row]:
+        cleared, self._tables.worker_pause = self._tables.worker_pause, []
+        return cleared
+
 
 class MemoryDatabase:
     """As `db.pool.Database`, as far as the pipeline uses it.
 
     `away` is raised by whoever asks for a connection. `before` is called with the name and the parameters of each
-    statement, and with `begin`, `commit` and `probe`, before it takes effect; it may raise or wait. `lost_commits` is
-    how many commits from now on take effect though their answer is lost.
+    statement, and with `begin`, `commit`, `probe` and `read_pause`, before it takes effect; it may raise or wait.
+    `lost_commits` is how many commits from now on take effect though their answer is lost.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -133,6 +154,7 @@ class MemoryDatabase:
         self.before: Callable[[str, Mapping[str, Any]], None] = lambda _name, _parameters: None
         self.lost_commits = 0
         self.probes = 0
+        self.looks = 0  # at the pause
         self.commits = 0
 
     def open(self) -> None:
@@ -153,6 +175,14 @@ class MemoryDatabase:
     def reset(self) -> None:
         if self.away:
             raise self.away
+
+    def read_pause(self) -> WorkerPause | None:
+        """As it is committed: who reads waits for nobody."""
+        self.looks += 1
+        if self.away:
+            raise self.away
+        self.before("read_pause", {})
+        return next((WorkerPause(*row) for row in self._tables.worker_pause), None)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -177,7 +207,8 @@ class MemoryDatabase:
         with self._changed:
             self._changed.wait_for(lambda: not self._in_use)
             self._in_use = True
-        return _Tables(dict(self._tables.users), dict(self._tables.activities))
+        tables = self._tables
+        return replace(tables, users=dict(tables.users), activities=dict(tables.activities))
 
     def leave(self, tables: _Tables | None) -> None:
         """The transaction is over; these are committed."""

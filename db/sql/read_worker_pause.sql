@@ -1,0 +1,1 @@
+SELECT paused_at, who, reason FROM worker_pause
