@@ -115,7 +115,7 @@ def scrape(rounds: int) -> list[float]:
     """Milliseconds of CPU that one answer to Prometheus takes."""
     measurements = Measurements()
     drain(measurements, deliveries(None))
-    metrics = Metrics(lambda: MetricsSnapshot("0", measurements.totals(), 0, False, 0.0, {}, {}))
+    metrics = Metrics(lambda: MetricsSnapshot("0", measurements.totals(), 0, False, 0.0, {}, {}, False, {}))
     found = []
     for _ in range(rounds):
         began = time.process_time()

@@ -2,9 +2,9 @@
 
 The way of a message is `worker.pipeline.consumers`, one thread all along: receive, parse, write (`writer`), delete
 (`acknowledger`). Beside it stand `in_flight` (what is held), `visibility_heartbeat` (keeps it ours), `turns` and
-`adaptive_limit` (which threads receive) and `database_gate` (shut while the database is away); the acknowledger's lanes
-carry what is not on the happy path. A thread that dies takes the process with it: what it held becomes visible again,
-and whoever runs the worker starts it anew.
+`adaptive_limit` (which threads receive), `database_gate` (shut while the database is away) and `pause_switch` (on while
+an operator has paused all workers); the acknowledger's lanes carry what is not on the happy path. A thread that dies
+takes the process with it: what it held becomes visible again, and whoever runs the worker starts it anew.
 
 Stopping: no new receive; what is begun is committed, what is not is released; then SQS is told. A receive that is
 under way ends by itself first (see `Consumers.stop`), which on a quiet queue takes as long as it waits for messages.
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from db.pool import Database
+from db.tables.worker_pause import WorkerPause
 from signup_sync.sqs import BATCH_ENTRIES
 from worker.aws.sqs import Queue, QueueAttributes, connect
 from worker.clock import SYSTEM_CLOCK, Clock, Thread
@@ -29,6 +30,7 @@ from worker.pipeline.adaptive_limit import AdaptiveLimit
 from worker.pipeline.consumers import Consumers
 from worker.pipeline.database_gate import DatabaseGate
 from worker.pipeline.in_flight import InFlight
+from worker.pipeline.pause_switch import PauseSwitch
 from worker.pipeline.store import Store
 from worker.pipeline.visibility_heartbeat import VisibilityHeartbeat
 from worker.pipeline.writer import Writer
@@ -72,6 +74,8 @@ class Remote:
 class Worker:
     """One worker, which works with what the settings name, unless it is given something else.
 
+    With `until_empty` it ends when the queue is empty, and at once in a pause, which is then `ended_by`.
+
     Raises `InvalidSettings` or `SqsError` if the queues are not what it needs.
     """
 
@@ -99,9 +103,17 @@ class Worker:
         self._wait_seconds = wait_seconds
         self._stop: ClockQueue[None] = clock.queue()
         self._failed = False
+        self.ended_by: WorkerPause | None = None
 
         self._database = remote.database
         self._gate = DatabaseGate(self._database, instrumentation, clock)
+        self._pause_switch = PauseSwitch(
+            self._database,
+            self._gate,
+            on_pause=self._end if until_empty else None,
+            instrumentation=instrumentation,
+            clock=clock,
+        )
         self._in_flight = InFlight(settings.max_in_flight, self._visibility_timeout, clock)
         fast_events = Queue(settings.queue_url, remote.fast_events, on_call)
         self._acknowledger = Acknowledger(
@@ -118,6 +130,7 @@ class Worker:
         self._consumers = Consumers(
             fast_events,
             self._gate,
+            self._pause_switch,
             self._in_flight,
             writer,
             self._acknowledger,
@@ -138,6 +151,7 @@ class Worker:
             Sources(
                 gate_is_open=lambda: self._gate.is_open,
                 in_flight=lambda: len(self._in_flight),
+                waiting=writer.waiting,
                 pool_statistics=self._database.pool_statistics,
                 queues=queues,
             )
@@ -174,6 +188,7 @@ class Worker:
             self._thread(lane.name, lane.run)
         self._thread("leases", self._heartbeat.run)
         self._thread("gate", self._gate.run)
+        self._thread("pause", self._pause_switch.run)
         return [self._thread(f"consumer-{n}", self._consumers.run) for n in range(self._settings.threads)]
 
     def _wind_down(self, consumers: list[Thread], deadline: float) -> bool:
@@ -182,6 +197,7 @@ class Worker:
             return False
         self._consumers.stop()
         self._gate.stop()
+        self._pause_switch.stop()
         for thread in consumers:
             thread.join(max(0.0, deadline - ACKNOWLEDGE_TIME - self._clock.monotonic()))
         clean = self._acknowledger.close(deadline)
@@ -189,6 +205,10 @@ class Worker:
         self._database.close()
         self._telemetry.stop()
         return clean and not any(thread.is_alive() for thread in consumers)
+
+    def _end(self, pause: WorkerPause) -> None:
+        self.ended_by = pause
+        self.stop()
 
     def _thread(self, name: str, run: Callable[[], None]) -> Thread:
         # When the time is up, the process ends whatever they are doing.
@@ -216,7 +236,7 @@ def connected(settings: WorkerSettings, wait_seconds: int) -> Remote:
         dead_letters=connect(lean=lean),
         database=Database(
             settings.conninfo,
-            max_connections=settings.writers,
+            max_connections=settings.writers + 1,  # the pause is looked for, however slow the writes are
             statement_timeout_ms=settings.statement_timeout_ms,
             lock_timeout_ms=settings.lock_timeout_ms,
         ),

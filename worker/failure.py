@@ -19,6 +19,7 @@ FailureReason = Literal[
 
 FAILURE_REASONS: tuple[FailureReason, ...] = get_args(FailureReason)
 RETRY_REASONS: tuple[FailureReason, ...] = ("unknown_author", "unknown_parent", "attempts_exhausted")
+WAITING_REASONS: tuple[FailureReason, ...] = ("unknown_author", "unknown_parent")  # for somebody else's event
 
 WORKER_CRASHED = "worker_crashed"
 """The reason of a message that SQS itself moved, because the worker died on it: it has no attributes."""

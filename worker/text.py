@@ -1,6 +1,9 @@
-"""Text for people: from a message, without what could drive their terminal, and durations."""
+"""Text for people: from a message, without what could drive their terminal, durations, times, and a pause."""
 
 import unicodedata
+from datetime import UTC, datetime
+
+from db.tables.worker_pause import WorkerPause
 
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -24,6 +27,16 @@ def duration(seconds: float) -> str:
             parts.append(f"{left // size}{unit}")
         left %= size
     return "".join(parts[:2]) or "0s"
+
+
+def timestamp(time: datetime) -> str:
+    """RFC 3339 in UTC, to the second: `2026-01-31T12:00:00Z`."""
+    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def pause_in_words(pause: WorkerPause) -> str:
+    """`paused by grace since 2026-01-31T12:00:00Z: a failover is tested`, in one line."""
+    return f"paused by {printable(pause.who)} since {timestamp(pause.paused_at)}: {printable(pause.reason)}"
 
 
 def _shown(character: str, *, lines: bool) -> str:

@@ -182,14 +182,14 @@ MUTANTS = (
     ),
     Mutant(
         _CONSUMERS,
-        "if self._turns.stopped or not self._gate.is_open:\n                self._acknowledger",
-        "if self._turns.stopped:\n                self._acknowledger",
+        "if self._turns.stopped or not self._gate.is_open or",
+        "if self._turns.stopped or",
         "in an outage every batch that is in hand waits for the database's time-out",
     ),
     Mutant(
         _CONSUMERS,
-        "if self._turns.stopped or not self._gate.is_open:\n                self._acknowledger",
-        "if not self._gate.is_open:\n                self._acknowledger",
+        "if self._turns.stopped or not self._gate.is_open or",
+        "if not self._gate.is_open or",
         "a stop takes as long as everything that waits for a connection",
     ),
     Mutant(
@@ -212,8 +212,8 @@ MUTANTS = (
     ),
     Mutant(
         _CONSUMERS,
-        "if not room.calls or not self._gate.is_open or self._turns.stopped:",
-        "if not room.calls or self._turns.stopped:",
+        "if not room.calls or not self._gate.is_open or",
+        "if not room.calls or",
         "messages are received just after the database has gone, and lose an attempt",
     ),
     Mutant(
@@ -517,14 +517,14 @@ MUTANTS = (
     ),
     Mutant(
         _PARKED,
-        "self._handles.popitem(last=False)",
-        "self._handles.popitem(last=True)",
+        "self._parked.popitem(last=False)",
+        "self._parked.popitem(last=True)",
         "while many wait, who came last is not woken",
     ),
     Mutant(
         _PARKED,
-        "return [handle for handle, until in found if until > now]",
-        "return [handle for handle, _ in found if now]",
+        "return [parked.receipt_handle for parked in found if parked.until > now]",
+        "return [parked.receipt_handle for parked in found if now]",
         "handles of messages that came back long ago are sent to SQS",
     ),
     Mutant(

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from structlog.testing import capture_logs
 
+from db.tables.worker_pause import WorkerPause
 from signup_sync.sqs import Outgoing
 from tests.support.memory_database import MemoryDatabase
 from tests.support.memory_sqs import MemoryQueue, MemorySqs, Message
@@ -87,6 +88,10 @@ class RunningWorker:
         self._clock = clock
         self.succeeded: bool | None = None  # what its `run` has returned
         self._thread: Thread = clock.thread("worker", self._run)
+
+    @property
+    def ended_by(self) -> WorkerPause | None:
+        return self._worker.ended_by
 
     @property
     def running(self) -> bool:

@@ -95,7 +95,7 @@ def _lag(hour: Hour) -> Chart:
 
 
 def _depth(hour: Hour) -> Chart:
-    waiting = [None if minute.waiting is None else float(minute.waiting) for minute in hour.minutes]
+    waiting = [None if minute.visible is None else float(minute.visible) for minute in hour.minutes]
     known = [value for value in waiting if value is not None]
     return _chart(
         hour,
@@ -129,7 +129,7 @@ def _chart(
         times=tuple(f"{time:%H:%M}" for time in times[:: max(1, ceil(len(times) / TIMES))]),
         bars=tuple(_bars(series[0][2], times, step, top, say)) if bars else (),
         lines=() if bars else tuple(Line(name, style, _paths(values, step, top)) for name, style, values in series),
-        shades=tuple(_shades(hour.pauses, times[0], times[-1] + timedelta(minutes=1))),
+        shades=tuple(_shades(hour.outages, times[0], times[-1] + timedelta(minutes=1))),
         summary=f"{title} in the last hour: {note or empty}",
         empty=empty,
     )
@@ -167,12 +167,12 @@ def _paths(values: Sequence[float | None], step: float, top: float) -> tuple[str
     return tuple(paths)
 
 
-def _shades(pauses: Iterable[Interval], begin: datetime, end: datetime) -> Iterable[Shade]:
+def _shades(outages: Iterable[Interval], begin: datetime, end: datetime) -> Iterable[Shade]:
     seconds = (end - begin).total_seconds()
-    for pause in pauses:
-        since, until = max(pause.since, begin), min(pause.until or datetime.now(UTC), end)
+    for outage in outages:
+        since, until = max(outage.since, begin), min(outage.until or datetime.now(UTC), end)
         if until > since:
             x = WIDTH * (since - begin).total_seconds() / seconds
             width = max(0.5, WIDTH * (until - since).total_seconds() / seconds)
-            title = f"{pause.since.astimezone(UTC):%H:%M:%S} UTC, for {duration((until - since).total_seconds())}"
+            title = f"{outage.since.astimezone(UTC):%H:%M:%S} UTC, for {duration((until - since).total_seconds())}"
             yield Shade(round(x, 2), round(width, 2), f"without the database from {title}")

@@ -30,12 +30,12 @@ class Lag(_Answer):
 
 
 class Minute(_Answer):
-    """`waiting` is what was in the queue and with nobody, None if that is not known."""
+    """`visible` is how many messages of the queue nobody had, None if that is not known."""
 
     minute: AwareDatetime
     received: int = 0
     committed: int = 0
-    waiting: int | None = None
+    visible: int | None = None
     lag_seconds: Lag = Lag()
 
 
@@ -60,7 +60,7 @@ class Status(_Answer):
     dead_lettered_total: int = 0
     lag_seconds: Lag = Lag()
     per_minute: tuple[Minute, ...] = ()
-    pauses: tuple[Interval, ...] = ()
+    outages: tuple[Interval, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Hour:
     """The last one of all workers together, every minute of it."""
 
     minutes: tuple[Minute, ...]
-    pauses: tuple[Interval, ...]
+    outages: tuple[Interval, ...]
 
 
 def last_hour(workers: Iterable[WorkerSeen], now: datetime) -> Hour:
@@ -97,7 +97,7 @@ def last_hour(workers: Iterable[WorkerSeen], now: datetime) -> Hour:
     minutes = [last - timedelta(minutes=back) for back in reversed(range(MINUTES))]
     return Hour(
         tuple(_together(minute, entries[minute]) for minute in minutes),
-        tuple(pause for status in known for pause in status.pauses),
+        tuple(outage for status in known for outage in status.outages),
     )
 
 
@@ -114,7 +114,7 @@ def _together(minute: datetime, entries: Sequence[Minute]) -> Minute:
         minute=minute,
         received=sum(entry.received for entry in entries),
         committed=sum(entry.committed for entry in entries),
-        waiting=max((entry.waiting for entry in entries if entry.waiting is not None), default=None),
+        visible=max((entry.visible for entry in entries if entry.visible is not None), default=None),
         lag_seconds=_highest_of(entry.lag_seconds for entry in entries),
     )
 

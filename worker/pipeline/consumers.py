@@ -5,7 +5,8 @@ receives come back full it goes on, up to a batch. Then it parses, writes and de
 threads unless something is in its way, and no batch waits to be filled. So batches are as large as the queue is long,
 and an empty queue costs one call in `wait_seconds`.
 
-Nobody receives while the database is away, or while as much is in hand as may be.
+Nobody receives while the database is away, while an operator has paused the workers, or while as much is in hand as
+may be.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from worker.pipeline.acknowledger import Acknowledger
 from worker.pipeline.adaptive_limit import AdaptiveLimit
 from worker.pipeline.database_gate import DatabaseGate
 from worker.pipeline.in_flight import InFlight
+from worker.pipeline.pause_switch import PauseSwitch
 from worker.pipeline.turns import Turns
 from worker.pipeline.writer import Writer
 from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation
@@ -65,6 +67,7 @@ class Consumers:
         self,
         queue: Queue,
         gate: DatabaseGate,
+        pause_switch: PauseSwitch,
         in_flight: InFlight,
         writer: Writer,
         acknowledger: Acknowledger,
@@ -81,6 +84,7 @@ class Consumers:
     ) -> None:
         self._queue = queue
         self._gate = gate
+        self._pause_switch = pause_switch
         self._in_flight = in_flight
         self._writer = writer
         self._acknowledger = acknowledger
@@ -134,7 +138,7 @@ class Consumers:
         self._turns.writing()
         with self._connections:
             events = self._in_flight.still_ours(events)
-            if self._turns.stopped or not self._gate.is_open:
+            if self._turns.stopped or not self._gate.is_open or self._pause_switch.is_on:
                 self._acknowledger.release(events)
                 committed = []
             else:
@@ -171,7 +175,7 @@ class Consumers:
     def _wait_until_possible(self) -> bool:
         """Wait until what is received could be written and held; False says that the worker is stopping."""
         self._instrumentation.idle()
-        while self._gate.wait_until_open() and not self._turns.stopped:
+        while self._gate.wait_until_open() and self._pause_switch.wait_until_off() and not self._turns.stopped:
             if self._in_flight.wait_for_room(SHORT_WAIT):
                 return not self._turns.stopped
         return False
@@ -179,7 +183,7 @@ class Consumers:
     def _receive(self, window: _Window, held: int, *, wait_seconds: int) -> list[Delivery] | None:
         """Receive once, as much as the window and a batch of which so much is `held` allow.
 
-        None says that this was no time for it: no room, the gate is shut, or we stop. Raises `SqsError`.
+        None says that this was no time for it: no room, the gate is shut, a pause, or we stop. Raises `SqsError`.
         """
         wanted = window.calls
         calls = min(wanted, max(1, (self._batch_size - held) // BATCH_ENTRIES))
@@ -189,7 +193,7 @@ class Consumers:
             self._open_receives += 1
         try:
             # Asked now that our receive counts as open: whoever releases messages waits for it, or we see the gate.
-            if not room.calls or not self._gate.is_open or self._turns.stopped:
+            if not room.calls or not self._gate.is_open or self._pause_switch.is_on or self._turns.stopped:
                 return None
             messages = self._receive_together(room.calls, wait_seconds)
             window.update(messages, room.calls, wanted)

@@ -8,37 +8,69 @@ a short cut, and nothing is lost where it does not reach.
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from worker.aws.sqs import Received
 from worker.clock import SYSTEM_CLOCK, Clock
+from worker.telemetry.instrumentation import Waiting
 
 MAX_WAITING = 10_000  # events; those that began to wait first are forgotten first
 
 
+@dataclass(frozen=True, slots=True)
+class _Parked:
+    """A message that is invisible until `until`, and was first put off at `since` (of the clock)."""
+
+    receipt_handle: str
+    reason: str
+    since: float
+    until: float
+
+
 class ParkedMessages:
-    """Receipt handles, by the id of the user or activity they wait for. Safe to use from any thread."""
+    """By the id of the user or activity they wait for. Safe to use from any thread."""
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._count = 0
-        # For each id: the handles, each with the time (of the clock) at which it is of no more use.
-        self._handles: OrderedDict[str, list[tuple[str, float]]] = OrderedDict()
+        # For each id that is waited for: the messages, by their own.
+        self._parked: OrderedDict[str, dict[str, _Parked]] = OrderedDict()
 
-    def add(self, waited_for: str, receipt_handle: str, seconds: float) -> None:
+    def add(self, waited_for: str, message: Received, reason: str, seconds: float) -> None:
         """The message is invisible for so many seconds, unless what it waits for comes earlier."""
+        now = self._clock.monotonic()
         with self._lock:
-            self._handles.setdefault(waited_for, []).append((receipt_handle, self._clock.monotonic() + seconds))
-            self._count += 1
+            messages = self._parked.setdefault(waited_for, {})
+            before = messages.get(message.message_id)
+            since = before.since if before else now
+            messages[message.message_id] = _Parked(message.receipt_handle, reason, since, now + seconds)
+            self._count += before is None
             while self._count > MAX_WAITING:
-                _, forgotten = self._handles.popitem(last=False)
+                _, forgotten = self._parked.popitem(last=False)
                 self._count -= len(forgotten)
 
     def pop(self, written: Iterable[str]) -> list[str]:
         """The receipt handles of all that still wait for one of these."""
         with self._lock:
-            if not self._handles:
+            if not self._parked:
                 return []
-            found = [entry for waited_for in written for entry in self._handles.pop(waited_for, [])]
+            found = [parked for waited_for in written for parked in self._parked.pop(waited_for, {}).values()]
             self._count -= len(found)
         now = self._clock.monotonic()
-        return [handle for handle, until in found if until > now]
+        return [parked.receipt_handle for parked in found if parked.until > now]
+
+    def waiting(self) -> list[Waiting]:
+        """What is not visible yet, as far as it is remembered: one for each reason that there is, by its name."""
+        now = self._clock.monotonic()
+        with self._lock:
+            parked = [one for messages in self._parked.values() for one in messages.values() if one.until > now]
+        return [
+            _waiting(reason, [one for one in parked if one.reason == reason], now)
+            for reason in sorted({one.reason for one in parked})
+        ]
+
+
+def _waiting(reason: str, parked: list[_Parked], now: float) -> Waiting:
+    since, until = min(one.since for one in parked), max(one.until for one in parked)
+    return Waiting(reason, len(parked), waited=now - since, left=until - now)

@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from db.tables.worker_pause import WorkerPause
 from signup_sync.postgres.statements import Connection
 
 
@@ -14,3 +15,5 @@ class Store(Protocol):
     def probe(self) -> None: ...
 
     def reset(self) -> None: ...
+
+    def read_pause(self) -> WorkerPause | None: ...

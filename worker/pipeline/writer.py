@@ -23,7 +23,7 @@ from worker.pipeline.acknowledger import Acknowledger
 from worker.pipeline.database_gate import DatabaseGate
 from worker.pipeline.parked_messages import ParkedMessages
 from worker.pipeline.store import Store
-from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Committed, Instrumentation
+from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Committed, Instrumentation, Waiting
 
 CONFLICT_RETRIES = 3  # of a whole batch that was rolled back because of another transaction
 FIRST_CONFLICT_DELAY = 0.02  # seconds
@@ -61,6 +61,10 @@ class Writer:
         self._parked = ParkedMessages(clock)
         self._transaction_limit = ACQUIRE_TIMEOUT + CONNECT_TIMEOUT + STATEMENTS * statement_timeout
         self._instrumentation = instrumentation
+
+    def waiting(self) -> list[Waiting]:
+        """What this worker has put off until its author or parent is there, as in `ParkedMessages`."""
+        return self._parked.waiting()
 
     def parse(self, batch: Sequence[Delivery]) -> list[Delivery]:
         """Those that are events; the others are dead."""
@@ -166,7 +170,7 @@ class Writer:
     def _wait_for(self, delivery: Delivery, waited_for: str, reason: FailureReason, detail: str) -> None:
         seconds = self._acknowledger.put_off(delivery, reason, detail)
         if seconds:
-            self._parked.add(waited_for, delivery.message.receipt_handle, seconds)
+            self._parked.add(waited_for, delivery.message, reason, seconds)
 
     def _report(self, committed: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted) -> None:
         if not committed:

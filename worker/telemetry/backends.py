@@ -4,7 +4,7 @@ The parts tell `instrumentation` what happens. What they only know (`Sources`) t
 know.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -18,13 +18,14 @@ from worker.clock import SYSTEM_CLOCK, Clock
 from worker.settings import InvalidSettings, WorkerSettings
 from worker.telemetry.admin_server import AdminServer, Page, as_json, text
 from worker.telemetry.emf import Emf
-from worker.telemetry.instrumentation import Instrumentation, Several
+from worker.telemetry.instrumentation import Instrumentation, Several, Waiting
 from worker.telemetry.liveness import Liveness
 from worker.telemetry.measurements import Measurements
 from worker.telemetry.metrics_snapshot import MetricsSnapshot
 from worker.telemetry.queue_depth import QueueDepth
 from worker.telemetry.status import status
 from worker.telemetry.tally import Tally
+from worker.text import pause_in_words
 
 if TYPE_CHECKING:
     from worker.telemetry.tracing import Tracing
@@ -40,6 +41,7 @@ class Sources:
 
     gate_is_open: Callable[[], bool]
     in_flight: Callable[[], int]
+    waiting: Callable[[], Sequence[Waiting]]
     pool_statistics: Callable[[], Mapping[str, int]]
     queues: Mapping[str, Queue]
 
@@ -107,7 +109,7 @@ class Telemetry:
 
     def _remember_depth(self, queues: Mapping[str, QueueAttributes]) -> None:
         if "events" in queues:
-            self._measurements.waiting(queues["events"].visible)
+            self._measurements.visible(queues["events"].visible)
 
     def _listen(self, host: str, port: int, pages: dict[str, Page]) -> AdminServer | None:
         try:
@@ -123,7 +125,9 @@ class Telemetry:
         pages: dict[str, Page] = {
             "/livez": lambda _: self._livez(),
             "/readyz": lambda _: self._readyz(sources.gate_is_open()),
-            "/status": lambda _: as_json(status(self._version, self._measurements, sources.in_flight())),
+            "/status": lambda _: as_json(
+                status(self._version, self._measurements, sources.in_flight(), sources.waiting())
+            ),
         }
         if self._settings.metrics == "prometheus":
             from worker.telemetry.prometheus import Metrics  # noqa: PLC0415 (not loaded where nobody wants it)
@@ -144,6 +148,9 @@ class Telemetry:
         return text(HTTPStatus.OK, "alive")
 
     def _readyz(self, gate_is_open: bool) -> tuple[HTTPStatus, str, bytes]:
+        # First, as it would hold when the database is back.
+        if self._measurements.operator_pause is not None:
+            return text(HTTPStatus.SERVICE_UNAVAILABLE, pause_in_words(self._measurements.operator_pause))
         if gate_is_open:
             return text(HTTPStatus.OK, "ready")
         pause = self._measurements.pause
@@ -159,6 +166,8 @@ class Telemetry:
             oldest_received=self._measurements.oldest_received(),
             pool=sources.pool_statistics(),
             queues=self._depth.latest if self._depth else {},
+            paused_by_operator=self._measurements.operator_pause is not None,
+            waiting={waiting.reason: waiting.messages for waiting in sources.waiting()},
         )
 
 

@@ -64,6 +64,8 @@ class Emf:
         for name, counter in (("Retried", new.retried), ("DeadLettered", new.dead_lettered)):
             for reason, count in counter.items():
                 yield {"Reason": reason}, {name: ("Count", count)}
+        for reason, messages in readings.waiting.items():
+            yield {"Reason": reason}, {"WaitingMessages": ("Count", messages)}
         for (operation, outcome), count in new.sqs_calls.items():
             name = operation.title().replace("_", "")
             yield {"Operation": name, "Outcome": outcome}, {"SqsCalls": ("Count", count)}
@@ -117,6 +119,8 @@ def _gauges(readings: MetricsSnapshot) -> dict[str, tuple[str, Value]]:
     gauges: dict[str, tuple[str, Value]] = {
         "InFlight": ("Count", readings.in_flight),
         "Paused": ("None", int(readings.paused)),
+        "PausedByOperator": ("None", int(readings.paused_by_operator)),
+        "WaitingMessages": ("Count", sum(readings.waiting.values())),
         "PoolConnections": ("Count", readings.pool.get("pool_size", 0)),
         "PoolIdleConnections": ("Count", readings.pool.get("pool_available", 0)),
         "PoolWaitingRequests": ("Count", readings.pool.get("requests_waiting", 0)),

@@ -15,6 +15,7 @@ from signup_sync.events import ActivityCreated, UserSignedUp
 if TYPE_CHECKING:
     from db.tables.activities import ActivitiesInserted
     from db.tables.users import UsersInserted
+    from db.tables.worker_pause import WorkerPause
     from worker.aws.sqs import Received
     from worker.delivery import Delivery
 
@@ -51,6 +52,19 @@ class Committed:
         return event.id in self.activities.inserted
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Messages that were put off for one reason (of `worker.failure.FailureReason`), and are not visible yet.
+
+    The first of them was put off `waited` seconds ago, for the first time; the last is visible again in `left` seconds.
+    """
+
+    reason: str
+    messages: int
+    waited: float
+    left: float
+
+
 class Instrumentation:
     """What can happen. As it is, it does nothing."""
 
@@ -83,6 +97,12 @@ class Instrumentation:
 
     def resumed(self) -> None:
         """The database is back, or there for the first time."""
+
+    def paused_by_operator(self, pause: "WorkerPause") -> None:
+        """All workers are to receive nothing."""
+
+    def resumed_by_operator(self) -> None:
+        """They may go on."""
 
 
 class Several(Instrumentation):
@@ -130,6 +150,14 @@ class Several(Instrumentation):
     def resumed(self) -> None:
         for backend in self._backends:
             backend.resumed()
+
+    def paused_by_operator(self, pause: "WorkerPause") -> None:
+        for backend in self._backends:
+            backend.paused_by_operator(pause)
+
+    def resumed_by_operator(self) -> None:
+        for backend in self._backends:
+            backend.resumed_by_operator()
 
 
 NO_INSTRUMENTATION = Instrumentation()

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
+from db.tables.worker_pause import WorkerPause
 from worker.aws.sqs import Received
 from worker.telemetry.instrumentation import Committed, Instrumentation
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from worker.delivery import Delivery
 
 HOUR = 60  # minutes
-MAX_PAUSES = 60  # that are remembered
+MAX_OUTAGES = 60  # that are remembered
 STEPS = 4  # buckets that a histogram has for each one that it shows, so that its quantiles are closer
 
 
@@ -120,13 +121,13 @@ class Totals:
 
 @dataclass
 class Minute:
-    """What happened in one minute, `number` minutes after the epoch; `oldest` is in seconds. `waiting` is how many
-    messages were in the queue and with nobody, None if it was not asked."""
+    """What happened in one minute, `number` minutes after the epoch; `oldest` is in seconds. `visible` is how many
+    messages of the queue nobody had, None if it was not asked."""
 
     number: int
     received: int = 0
     committed: int = 0
-    waiting: int | None = None
+    visible: int | None = None
     oldest: float = 0.0
     lag_seconds: Histogram = field(default_factory=lambda: Histogram(_LAG))
 
@@ -146,10 +147,11 @@ class Measurements(Instrumentation):
     def __init__(self) -> None:
         self.started_at = datetime.now(UTC)
         self.pause: Pause | None = None
+        self.operator_pause: WorkerPause | None = None
         self._lock = threading.Lock()
         self._totals = Totals()
         self._minutes: deque[Minute] = deque(maxlen=HOUR)
-        self._past_pauses: deque[Pause] = deque(maxlen=MAX_PAUSES)
+        self._past_outages: deque[Pause] = deque(maxlen=MAX_OUTAGES)
 
     def totals(self) -> Totals:
         """As they are now; they do not change any more."""
@@ -165,23 +167,23 @@ class Measurements(Instrumentation):
         first = max(now - HOUR + 1, int(self.started_at.timestamp() // 60))
         return [known.get(number) or Minute(number) for number in range(first, now + 1)]
 
-    def pauses(self) -> list[Pause]:
+    def outages(self) -> list[Pause]:
         """Those that were not over an hour ago, the newest last."""
         begin = datetime.now(UTC) - timedelta(minutes=HOUR)
         with self._lock:
-            past = [pause for pause in self._past_pauses if pause.until and pause.until > begin]
+            past = [pause for pause in self._past_outages if pause.until and pause.until > begin]
             return [*past, self.pause] if self.pause else past
 
-    def waiting(self, messages: int) -> None:
-        """So many messages are in the queue and with nobody."""
+    def visible(self, messages: int) -> None:
+        """So many messages of the queue nobody has."""
         with self._lock:
             minute = self._minute()
-            minute.waiting = max(messages, minute.waiting or 0)
+            minute.visible = max(messages, minute.visible or 0)
 
     def oldest_received(self) -> float | None:
         """Seconds that the longest-waiting message of the last one to two minutes had been in the queue when it was
-        received; 0 if none came, and None while nothing is received because the database is away."""
-        if self.pause is not None:
+        received; 0 if none came, and None while nothing is received because the database is away, or in a pause."""
+        if self.pause is not None or self.operator_pause is not None:
             return None
         return max((minute.oldest for minute in self.last_hour()[-2:]), default=0.0)
 
@@ -234,8 +236,14 @@ class Measurements(Instrumentation):
     def resumed(self) -> None:
         with self._lock:
             if self.pause is not None:
-                self._past_pauses.append(replace(self.pause, until=datetime.now(UTC)))
+                self._past_outages.append(replace(self.pause, until=datetime.now(UTC)))
             self.pause = None
+
+    def paused_by_operator(self, pause: WorkerPause) -> None:
+        self.operator_pause = pause
+
+    def resumed_by_operator(self) -> None:
+        self.operator_pause = None
 
     def _minute(self) -> Minute:
         number = int(time.time() // 60)

@@ -11,7 +11,8 @@ from worker.telemetry.measurements import Totals
 class MetricsSnapshot:
     """`queues` are `events` and `dead_letters`, as far as they could be asked; `pool` is psycopg_pool's statistics.
 
-    `oldest_received` is in seconds (see `Measurements.oldest_received`).
+    `oldest_received` is in seconds (see `Measurements.oldest_received`). `paused` says that the database is away,
+    `waiting` is how many messages wait, by reason.
     """
 
     version: str
@@ -21,3 +22,5 @@ class MetricsSnapshot:
     oldest_received: float | None
     pool: Mapping[str, int]
     queues: Mapping[str, QueueAttributes]
+    paused_by_operator: bool
+    waiting: Mapping[str, int]

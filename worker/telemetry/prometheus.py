@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from worker.failure import FAILURE_REASONS, RETRY_REASONS
+from worker.failure import FAILURE_REASONS, RETRY_REASONS, WAITING_REASONS
 from worker.telemetry.measurements import Histogram
 from worker.telemetry.metrics_snapshot import MetricsSnapshot
 
@@ -107,6 +107,19 @@ def _gauges(readings: MetricsSnapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "signup_sync_paused", "1 while nothing is received because the database is away.", value=readings.paused
     )
+    yield GaugeMetricFamily(
+        "signup_sync_paused_by_operator",
+        "1 while nothing is received because an operator has paused all workers.",
+        value=readings.paused_by_operator,
+    )
+    waiting = GaugeMetricFamily(
+        "signup_sync_waiting_messages",
+        "Messages that this worker has put off until their author or parent is there.",
+        labels=("reason",),
+    )
+    for reason in WAITING_REASONS:
+        waiting.add_metric((reason,), readings.waiting.get(reason, 0))
+    yield waiting
     oldest = GaugeMetricFamily(
         "signup_sync_oldest_received_message_age_seconds",
         "How long the longest-waiting message of the last minute or two had been in the queue when it was received; "

@@ -493,7 +493,7 @@ def _busy() -> dict[str, Any]:
         "in_flight": 3,
         "lag_seconds": {"p50": 0.042, "p95": 0.31, "p99": 1.9},
         "per_minute": [_minute(minute, n) for minute, n in minutes],
-        "pauses": [
+        "outages": [
             {
                 "since": (now - timedelta(minutes=26)).isoformat(),
                 "until": (now - timedelta(minutes=22)).isoformat(),
@@ -511,7 +511,7 @@ def _minute(minute: datetime, messages: int) -> dict[str, Any]:
         "minute": minute.isoformat(),
         "received": messages,
         "committed": 0 if away else messages * 3 if after else messages - messages % 4,
-        "waiting": (27 - ago) * 60 if away else 90 if after else messages // 9,
+        "visible": (27 - ago) * 60 if away else 90 if after else messages // 9,
         "lag_seconds": {} if away else {"p50": 150.0, "p99": 240.0} if after else {"p50": 0.05, "p99": messages / 40},
     }
 

@@ -9,7 +9,7 @@ from worker.console.worker_status import Hour, Interval, Lag, Minute
 NOW = datetime(2026, 1, 31, 12, 59, tzinfo=UTC)
 
 
-def hour(*pauses: Interval, **known: Mapping[int, object]) -> Hour:
+def hour(*outages: Interval, **known: Mapping[int, object]) -> Hour:
     """`known` is by the number of the minute, of which there are 60; the last one is `NOW`."""
     minutes = [{name: values[n] for name, values in known.items() if n in values} for n in range(60)]
     return Hour(
@@ -17,7 +17,7 @@ def hour(*pauses: Interval, **known: Mapping[int, object]) -> Hour:
             Minute.model_validate({"minute": NOW - timedelta(minutes=59 - n), **minute})
             for n, minute in enumerate(minutes)
         ),
-        pauses,
+        outages,
     )
 
 
@@ -36,7 +36,7 @@ def test_what_was_written_has_bars_under_an_axis_of_round_numbers() -> None:
 def test_a_line_has_gaps_where_nothing_is_known() -> None:
     lag = {n: Lag(p50=0.5, p99=2.5) for n in (3, 4, 5, 30)}
 
-    _, slow, waiting = charts(hour(lag_seconds=lag, waiting={0: 0}))
+    _, slow, waiting = charts(hour(lag_seconds=lag, visible={0: 0}))
 
     assert slow.ticks == ("4s", "2s", "0s")
     assert [(line.name, len(line.paths)) for line in slow.lines] == [("99 %", 2), ("50 %", 2)]

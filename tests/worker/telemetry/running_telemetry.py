@@ -16,7 +16,7 @@ from worker.aws.sqs import Queue, Received
 from worker.delivery import Delivery
 from worker.settings import WorkerSettings
 from worker.telemetry.backends import Sources, Telemetry
-from worker.telemetry.instrumentation import Committed
+from worker.telemetry.instrumentation import Committed, Waiting
 
 QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/signup-events"
 
@@ -35,11 +35,13 @@ class RunningTelemetry:
         self.happens = self._telemetry.instrumentation
         self.gate_is_open = True
         self.in_flight = 0
+        self.waiting: list[Waiting] = []
         self.pool_statistics: dict[str, int] = {}
         self._telemetry.attach(
             Sources(
                 gate_is_open=lambda: self.gate_is_open,
                 in_flight=lambda: self.in_flight,
+                waiting=lambda: self.waiting,
                 pool_statistics=lambda: self.pool_statistics,
                 queues=queues or {},
             )

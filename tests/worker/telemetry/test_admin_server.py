@@ -3,11 +3,12 @@
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 import pytest
 
+from db.tables.worker_pause import WorkerPause
 from tests.support.admin import ADMIN, get, status
 from tests.support.captured_logs import captured_logs
 from tests.support.sqs import Queues
@@ -23,6 +24,9 @@ from tests.worker.telemetry.running_telemetry import (
 from worker.aws.sqs import Queue
 from worker.settings import AdminSettings, InvalidSettings
 from worker.telemetry.admin_server import REQUESTS_AT_ONCE
+from worker.telemetry.instrumentation import Waiting
+
+BY_GRACE = WorkerPause(datetime(2026, 1, 31, 12, tzinfo=UTC), "grace", "failover\x1b is tested")
 
 
 @pytest.fixture
@@ -70,13 +74,15 @@ def test_the_status_counts_the_last_hour_minute_by_minute(telemetry: RunningTele
     now = status(telemetry.address)
 
     minutes = now.pop("per_minute")
-    assert now.pop("pauses") == []
+    assert now.pop("outages") == []
     lag = now.pop("lag_seconds")
     assert datetime.fromisoformat(now.pop("started_at")) <= datetime.now(UTC)
     assert now == {
         "version": version("signup-sync"),
         "paused_since": None,
         "pause_reason": None,
+        "pause": None,
+        "waiting": [],
         "in_flight": 1,
         "received_total": 4,
         "committed_total": 2,
@@ -93,16 +99,16 @@ def test_the_status_has_how_much_waits_in_the_queue(queues: Queues) -> None:
     queues.send("one", "two")
     with running_telemetry(queues={"events": Queue(queues.events_url, queues.client)}) as telemetry:
         wait_until(
-            lambda: {minute["waiting"] for minute in status(telemetry.address)["per_minute"]} >= {2}, 60, "not asked"
+            lambda: {minute["visible"] for minute in status(telemetry.address)["per_minute"]} >= {2}, 60, "not asked"
         )
 
 
 def test_the_status_remembers_the_outages_of_the_last_hour(telemetry: RunningTelemetry) -> None:
     telemetry.happens.paused("connection refused")
-    [outage] = status(telemetry.address)["pauses"]
+    [outage] = status(telemetry.address)["outages"]
     telemetry.happens.resumed()
 
-    [over] = status(telemetry.address)["pauses"]
+    [over] = status(telemetry.address)["outages"]
     assert (outage["until"], outage["reason"]) == (None, "connection refused")
     assert datetime.fromisoformat(over["until"]) >= datetime.fromisoformat(outage["since"])
 
@@ -116,6 +122,44 @@ def test_the_status_says_since_when_and_why_it_waits_and_when_it_does_no_more(te
     assert datetime.fromisoformat(paused["paused_since"]) >= datetime.fromisoformat(paused["started_at"])
     assert paused["pause_reason"] == "connection refused"
     assert (resumed["paused_since"], resumed["pause_reason"]) == (None, None)
+
+
+def test_a_pause_says_by_whom_since_when_and_why_and_the_worker_is_alive(telemetry: RunningTelemetry) -> None:
+    at = telemetry.address
+    telemetry.happens.paused_by_operator(BY_GRACE)
+    paused, ready, alive = status(at), get(at, "/readyz"), get(at, "/livez")
+    telemetry.happens.paused("connection refused")
+    telemetry.gate_is_open = False
+    both = status(at)
+    still = get(at, "/readyz")
+    telemetry.happens.resumed_by_operator()
+    resumed = status(at)
+
+    since = "2026-01-31T12:00:00Z"
+    assert paused["pause"] == {"since": since, "who": "grace", "reason": "failover\x1b is tested"}
+    assert (paused["paused_since"], paused["pause_reason"]) == (None, None)
+    assert (ready.status, ready.text) == (503, f"paused by grace since {since}: failover\\u001b is tested\n")
+    assert still == ready
+    assert alive.status == 200
+    assert (both["pause_reason"], both["pause"]) == ("connection refused", paused["pause"])
+    assert resumed["pause"] is None
+
+
+def test_the_status_says_what_waits_since_when_and_until_when(telemetry: RunningTelemetry) -> None:
+    telemetry.waiting = [
+        Waiting("unknown_author", 3, waited=600.0, left=90.0),
+        Waiting("unknown_parent", 1, waited=0.0, left=1.0),
+    ]
+    began = datetime.now(UTC).replace(microsecond=0)
+
+    authors, parents = status(telemetry.address)["waiting"]
+
+    late = datetime.now(UTC)
+    assert (authors["reason"], authors["messages"]) == ("unknown_author", 3)
+    assert (parents["reason"], parents["messages"]) == ("unknown_parent", 1)
+    assert began <= datetime.fromisoformat(authors["since"]) + timedelta(seconds=600) <= late
+    assert began <= datetime.fromisoformat(authors["until"]) - timedelta(seconds=90) <= late
+    assert authors.keys() == {"reason", "messages", "since", "until"}
 
 
 def test_nothing_has_a_lag_before_the_first_commit(telemetry: RunningTelemetry) -> None:

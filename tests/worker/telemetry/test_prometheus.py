@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from db.tables.worker_pause import WorkerPause
 from tests.support.admin import get, samples
 from tests.support.captured_logs import captured_logs
 from tests.support.events import activity, sign_up
@@ -19,6 +20,7 @@ from tests.support.wait import wait_until
 from tests.support.worker_process import StartWorker
 from tests.worker.telemetry.running_telemetry import commit, delivery, message, running_telemetry, worker_settings
 from worker.aws.sqs import Queue
+from worker.telemetry.instrumentation import Waiting
 from worker.telemetry.measurements import Histogram, Measurements
 
 # Amazon CloudWatch User Guide, "Specification: Embedded metric format", "Embedded metric format document schema".
@@ -103,6 +105,9 @@ def test_what_has_not_happened_yet_is_there_with_zero() -> None:
         'signup_sync_sqs_calls_total{operation="SendMessageBatch",outcome="ok"}',
         "signup_sync_released_messages_total",
         "signup_sync_paused",
+        "signup_sync_paused_by_operator",
+        'signup_sync_waiting_messages{reason="unknown_author"}',
+        'signup_sync_waiting_messages{reason="unknown_parent"}',
     ):
         assert found[name] == 0, name
 
@@ -155,6 +160,37 @@ def test_a_message_that_is_received_again_counts_again(capsys: pytest.CaptureFix
 
     whole, *_ = emf([json.loads(line) for line in capsys.readouterr().out.splitlines()])
     assert (whole["Received"], whole["Committed"], whole["Duplicates"]) == (3, 2, 1)
+
+
+PAUSE = WorkerPause(datetime(2026, 1, 31, 12, tzinfo=UTC), "grace", "failover")
+
+
+def test_a_pause_and_what_waits_are_gauges() -> None:
+    with running_telemetry() as telemetry:
+        telemetry.happens.paused_by_operator(PAUSE)
+        telemetry.waiting = [Waiting("unknown_parent", 7, waited=60.0, left=1.0)]
+        paused = samples(telemetry.address)
+        telemetry.happens.resumed_by_operator()
+        telemetry.waiting = []
+        resumed = samples(telemetry.address)
+
+    assert paused["signup_sync_paused_by_operator"] == 1
+    assert paused["signup_sync_paused"] == 0
+    assert paused['signup_sync_waiting_messages{reason="unknown_parent"}'] == 7
+    assert "signup_sync_oldest_received_message_age_seconds" not in paused
+    assert resumed["signup_sync_paused_by_operator"] == 0
+    assert resumed['signup_sync_waiting_messages{reason="unknown_parent"}'] == 0
+    assert "signup_sync_oldest_received_message_age_seconds" in resumed
+
+
+def test_cloudwatch_has_the_same_gauges(capsys: pytest.CaptureFixture[str]) -> None:
+    with running_telemetry(worker_settings(METRICS="emf", ADMIN_ADDRESS="off")) as telemetry:
+        telemetry.happens.paused_by_operator(PAUSE)
+        telemetry.waiting = [Waiting("unknown_author", 2, 60.0, 1.0), Waiting("unknown_parent", 7, 60.0, 1.0)]
+
+    whole, *parts = emf([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    assert (whole["PausedByOperator"], whole["Paused"], whole["WaitingMessages"]) == (1, 0, 9)
+    assert {part["Reason"]: part["WaitingMessages"] for part in parts} == {"unknown_author": 2, "unknown_parent": 7}
 
 
 def histogram(values: list[float]) -> Histogram:

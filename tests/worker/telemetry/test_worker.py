@@ -73,10 +73,13 @@ def test_each_outcome_is_counted_and_shown(queues: Queues, proxy: FaultProxy, st
     assert found["signup_sync_batch_messages_sum"] == 4
     assert found["signup_sync_commit_seconds_sum"] > 0
     assert found["signup_sync_commit_seconds_count"] >= 2
-    assert 1 <= found["signup_sync_pool_connections"] <= found["signup_sync_pool_max_connections"] == 2
+    assert 1 <= found["signup_sync_pool_connections"] <= found["signup_sync_pool_max_connections"] == 3
     assert found["signup_sync_pool_requests_total"] >= 2
     assert found['signup_sync_build_info{version="0.1.0"}'] == 1
 
+    # Again and again it is visible for a moment, and does not wait.
+    wait_until(lambda: [one["messages"] for one in status(worker)["waiting"]] == [1], TIMEOUT, "nothing waits")
+    assert_metrics(worker, {'signup_sync_waiting_messages{reason="unknown_author"}': 1})
     now = status(worker)
     assert (now["committed_total"], now["dead_lettered_total"], now["version"]) == (4, 1, "0.1.0")
     wait_until(lambda: status(worker)["in_flight"] == 0, TIMEOUT, "something is held that is settled")
