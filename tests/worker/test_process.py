@@ -11,8 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support import command
+from tests.support.admin import ADMIN, get, samples, status
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
+from tests.support.outages import wait_for_users
 from tests.support.sqs import Queues
 from tests.support.tables import activities, names, users
 from tests.support.two_batches import hold_two_batches
@@ -173,3 +176,38 @@ def test_once_on_an_empty_queue_takes_one_receive(proxy: FaultProxy, start_worke
 
     assert worker.wait() == 0
     assert proxy.calls["ReceiveMessage"] == 1
+
+
+@pytest.mark.process
+def test_a_worker_stops_receiving_while_all_are_paused_and_goes_on_when_they_are_resumed(
+    proxy: FaultProxy, queues: Queues, database_url: str, start_worker: StartWorker
+) -> None:
+    operator = command.command_environment({"DATABASE_URL": database_url, "LOGNAME": "grace"})
+    worker = start_worker(endpoint_url=proxy.endpoint_url, **ADMIN)
+    queues.send(sign_up("before"))
+    wait_for_users(database_url, {"before"})
+
+    paused = command.run("pause", "--why", "failover is tested", "--yes", environment=operator)
+    assert paused.returncode == 0, paused.stderr
+    line = worker.wait_for("paused_by_operator")
+    assert (line["who"], line["reason"]) == ("grace", "failover is tested")
+    assert get(worker, "/readyz").text == f"paused by grace since {line['since']}: failover is tested\n"
+    assert status(worker)["pause"] == {"who": "grace", "since": line["since"], "reason": "failover is tested"}
+    assert get(worker, "/livez").status == 200
+    once = start_worker("--once", wait=False)
+    assert once.wait() == 2
+    assert once.stderr.startswith(f"signup-sync: all workers are paused by grace since {line['since']}: ")
+    ended = 'signup_sync_sqs_calls_total{operation="ReceiveMessage",outcome="ok"}'
+    wait_until(lambda: samples(worker)[ended] == proxy.calls["ReceiveMessage"], 20, "a receive does not end")
+    received = proxy.calls["ReceiveMessage"]
+    queues.send(sign_up("after"))
+    other = start_worker()
+    other.wait_for("paused_by_operator")
+
+    assert proxy.calls["ReceiveMessage"] == received
+    assert queues.counts() == (1, 0, 0)
+    resumed = command.run("resume", "--yes", environment=operator)
+    assert resumed.returncode == 0, resumed.stderr
+    wait_for_users(database_url, {"before", "after"})
+    worker.wait_for("resumed_by_operator")
+    wait_until(lambda: get(worker, "/readyz").status == 200, 20, "it is not ready")

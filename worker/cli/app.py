@@ -14,6 +14,8 @@ from worker.cli.refused import Refused
 _COMMANDS = {
     "worker": ("run", "Write what is in the events queue into the database."),
     "health": ("health", "Say whether the worker on this machine is alive."),
+    "pause": ("pause", "Pause all workers: none receives any more."),
+    "resume": ("pause", "Let all workers go on that were paused."),
     "db": ("database", "Look after the database."),
     "dlq": ("dlq", "Look at dead letters, mend them, and send them back."),
     "publish": ("publish", "Put events into the events queue."),

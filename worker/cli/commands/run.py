@@ -7,9 +7,11 @@ import click
 
 from worker.assembly import Worker, check_queues
 from worker.cli import logs
+from worker.cli.refused import Refused
 from worker.settings import MAX_PROCESSES, WorkerSettings
 from worker.signals import take_signals
 from worker.supervisor import run_processes, stop_with_input, worker_command
+from worker.text import pause_in_words
 
 
 @click.command
@@ -29,6 +31,9 @@ def worker(processes: int | None, until_empty: bool, supervised: bool) -> None:
     it has begun, returns the rest to the queue and exits 0 within 25 seconds; on a quiet queue it first waits for the
     end of its long poll, at most RECEIVE_WAIT_SECONDS. A second Ctrl-C ends it at once; then what it holds is visible
     again after the queue's visibility timeout, and nothing is lost either way.
+
+    While the workers are paused (signup-sync pause) it receives nothing, and after signup-sync resume it goes on by
+    itself. With --once it does not wait for that: it says who has paused them, and ends with exit status 2.
 
     Each of several processes is a worker by itself, with connections, limits and an admin server of its own: the first
     at ADMIN_ADDRESS, the next at the port above, and so on. If one fails, all end.
@@ -56,6 +61,10 @@ def _run(consumer: Worker, *, supervised: bool) -> None:
         stop_with_input(consumer.stop)
     _tame_garbage_collector()
     failed = not consumer.run()
+    if consumer.ended_by:
+        pause = pause_in_words(consumer.ended_by)
+        Refused(f"all workers are {pause}; nothing more was received; signup-sync resume ends the pause").show()
+        os._exit(Refused.exit_code)
     # Without waiting for threads that are still busy: what they hold is SQS's again.
     os._exit(1 if failed else 0)
 
