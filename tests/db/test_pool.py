@@ -10,6 +10,7 @@ from psycopg_pool import PoolTimeout
 
 from db.pool import Database, DatabaseReadOnly
 from db.statements import statement
+from db.tables.worker_pause import set_worker_pause
 from signup_sync.postgres.errors import Fault, describe, fault_of
 from signup_sync.postgres.statements import Connection
 from tests.support.ports import free_port
@@ -63,6 +64,28 @@ def test_a_transaction_is_committed_at_its_end(database: Database, database_url:
         connection.execute(INSERT_ADA)
         assert count_users(database_url) == 0
 
+    assert count_users(database_url) == 1
+
+
+def test_the_pause_is_what_an_operator_has_committed(database: Database, database_url: str) -> None:
+    assert database.read_pause() is None
+    with psycopg.connect(database_url) as operator:
+        made = set_worker_pause(operator, "grace", "failover")
+        assert database.read_pause() is None
+        operator.commit()
+
+    assert database.read_pause() == made
+
+
+def test_a_database_of_the_version_before_has_no_table_for_the_pause(database: Database, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DROP TABLE worker_pause")
+
+    for _ in range(2):
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            database.read_pause()
+    with database.transaction() as connection:
+        connection.execute(INSERT_ADA)
     assert count_users(database_url) == 1
 
 
