@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from worker.console.console import Console
-from worker.console.pages import audit_log, editor, feed, group_editor, letters, login, overview, users
+from worker.console.pages import audit_log, editor, feed, group_editor, letters, login, overview, pause, users
 from worker.console.request import Headed, Problem, ask, change, look
 
 _FOLDER = Path(__file__).parent
@@ -59,6 +59,8 @@ def application(console: Console) -> Starlette:
         Route("/users/enqueue", change(users.enqueue), methods=["POST"]),
         Route("/feed", look(feed.show)),
         Route("/feed/reveal", ask(feed.reveal), methods=["POST"]),
+        Route("/pause", change(pause.begin), methods=["POST"]),
+        Route("/resume", change(pause.end), methods=["POST"]),
         Route("/audit", look(audit_log.show)),
         Mount("/static", _Files(directory=_FOLDER / "static")),
     ]

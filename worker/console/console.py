@@ -90,7 +90,8 @@ class Console:
         self, template: str, *, status: int = 200, session: Session | None = None, path: str = "", **content: Any
     ) -> Response:
         """An answer made from a template, with what every page needs."""
-        common = {"console": self, "session": session, "path": path, "now": time.time()}
+        pause = self.monitor.pause() if session else None
+        common = {"console": self, "session": session, "path": path, "now": time.time(), "pause_seen": pause}
         return HTMLResponse(self._templates.get_template(template).render({**common, **content}), status)
 
 

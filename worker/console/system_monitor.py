@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from psycopg_pool import PoolTimeout
 
 from db.pool import Database
+from db.tables.worker_pause import WorkerPause, read_worker_pause
 from signup_sync.postgres.errors import describe
 from signup_sync.sqs import SqsError
 from worker.aws.sqs import Queue, QueueAttributes
@@ -19,6 +20,15 @@ from worker.console.worker_status import WorkerSeen, ask_workers
 INTERVAL = 5.0  # seconds
 FIRST_WAIT = 2.5  # seconds that a page waits for what nobody has asked for in a while
 PERIOD = 60  # seconds between CloudWatch's values (SQS Developer Guide, "Available CloudWatch metrics for Amazon SQS")
+
+
+@dataclass(frozen=True, slots=True)
+class PauseSeen:
+    """What the database says of the pause of all workers; it is unknown where there is a `problem`."""
+
+    at: datetime
+    pause: WorkerPause | None
+    problem: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +109,13 @@ class SystemMonitor:
         self._database = database
         self._executor = executor
         self._oldest = oldest
-        self._loop = WatchedLoop("monitor", self._look, lambda: self._seen_at + INTERVAL)
+        self._loop = WatchedLoop("monitor", self._look, self._due_at)
         self._changed = self._loop.changed  # guards what follows
         self._seen: Seen | None = None
         self._seen_at = float("-inf")
+        self._pause_seen: PauseSeen | None = None
+        self._pause_seen_at = float("-inf")
+        self._valid_from = float("-inf")  # what was asked before that may be not so any more
 
     def start(self) -> None:
         self._loop.start()
@@ -116,20 +129,37 @@ class SystemMonitor:
         """The newest; what is old is waited for a moment. None if there is none yet. Keeps the asking going."""
         with self._changed:
             self._loop.watch()
-            self._changed.wait_for(lambda: self._is_fresh() or self._loop.stopped, FIRST_WAIT)
+            self._changed.wait_for(lambda: self._is_fresh(self._seen_at) or self._loop.stopped, FIRST_WAIT)
             return self._seen
 
-    def _is_fresh(self) -> bool:
-        return time.monotonic() - self._seen_at < 2 * INTERVAL + FIRST_WAIT
+    def pause(self) -> PauseSeen | None:
+        """The same of the pause of all workers; it does not wait for queues and workers."""
+        with self._changed:
+            self._loop.watch()
+            self._changed.wait_for(lambda: self._is_fresh(self._pause_seen_at) or self._loop.stopped, FIRST_WAIT)
+            return self._pause_seen
+
+    def ask_again(self) -> None:
+        """What is known of the pause is not so any more."""
+        with self._changed:
+            self._valid_from = time.monotonic()
+            self._changed.notify_all()
+
+    def _due_at(self) -> float:
+        return self._valid_from if self._seen_at < self._valid_from else self._seen_at + INTERVAL
+
+    def _is_fresh(self, asked_at: float) -> bool:
+        return asked_at >= self._valid_from and time.monotonic() - asked_at < 2 * INTERVAL + FIRST_WAIT
 
     def _look(self) -> None:
+        asked_at = time.monotonic()
         seen = self._ask()
         with self._changed:
-            self._seen, self._seen_at = seen, time.monotonic()
+            self._seen, self._seen_at = seen, asked_at
             self._changed.notify_all()
 
     def _ask(self) -> Seen:
-        database_problem = self._executor.submit(self._database_problem)
+        database_problem = self._executor.submit(self._ask_database)
         queues, queue_problem = self._queues()
         oldest, oldest_problem = self._oldest.seconds() if self._oldest else (None, None)
         return Seen(
@@ -149,14 +179,28 @@ class SystemMonitor:
         except SqsError as error:
             return (None, None), str(error)
 
-    def _database_problem(self) -> str | None:
+    def _ask_database(self) -> str | None:
+        """Keep what it says of the pause; returns why it does not answer."""
+        asked_at = time.monotonic()
+        pause, problem, pause_problem = None, None, None
         try:
-            try:
-                with self._database.transaction():
-                    return None
-            except PoolTimeout:
-                # It can be reached; after an outage the pool would find that out in minutes.
-                self._database.reset()
-                return None
+            pause = self._read_pause()
+        except psycopg.ProgrammingError as error:  # it answers, but has no such table, or not for us
+            pause_problem = describe(error)
         except psycopg.Error as error:
-            return describe(error)
+            problem = pause_problem = describe(error)
+        with self._changed:
+            self._pause_seen = PauseSeen(datetime.now(UTC), pause, pause_problem)
+            self._pause_seen_at = asked_at
+            self._changed.notify_all()
+        return problem
+
+    def _read_pause(self) -> WorkerPause | None:
+        try:
+            with self._database.transaction() as connection:
+                return read_worker_pause(connection)
+        except PoolTimeout:
+            # It can be reached; after an outage the pool would find that out in minutes.
+            self._database.reset()
+            with self._database.transaction() as connection:
+                return read_worker_pause(connection)

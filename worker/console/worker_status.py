@@ -46,6 +46,23 @@ class Interval(_Answer):
     until: AwareDatetime | None = None
 
 
+class OperatorPause(_Answer):
+    """Of all workers, as this one knows it."""
+
+    since: AwareDatetime
+    who: str
+    reason: str
+
+
+class Waiting(_Answer):
+    """What waits for its author or parent: the first was put off at `since`, the last is tried again at `until`."""
+
+    reason: str
+    messages: int
+    since: AwareDatetime
+    until: AwareDatetime
+
+
 class Status(_Answer):
     """What a worker says of itself; totals are since its start."""
 
@@ -53,6 +70,8 @@ class Status(_Answer):
     started_at: AwareDatetime
     paused_since: AwareDatetime | None = None
     pause_reason: str | None = None
+    pause: OperatorPause | None = None
+    waiting: tuple[Waiting, ...] = ()
     in_flight: int = 0
     received_total: int = 0
     committed_total: int = 0

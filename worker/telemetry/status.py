@@ -15,9 +15,9 @@ def status(version: str, measurements: Measurements, in_flight: int, waiting: Se
     the current one last; `visible` is how many messages of the queue nobody had, null where it was not asked.
 
     `paused_since` and `pause_reason` are those of an outage of the database, `pause` is the operators' (`since`, `who`,
-    `reason`), each null if there is none; `outages` are those of the last hour, the newest last. `waiting` is what waits
-    for its author or parent, an entry for each reason: the first of so many `messages` was put off at `since`, the last
-    is visible again at `until` at the latest.
+    `reason`), each null if there is none; `outages` are the last hour's, the newest last. `waiting` is what waits for
+    its author or parent, for each reason: the first of so many `messages` was put off at `since`, the last is visible
+    again at `until` at the latest.
     """
     totals, minutes, pause = measurements.totals(), measurements.last_hour(), measurements.pause
     return {

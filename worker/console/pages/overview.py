@@ -11,7 +11,7 @@ from worker.console.charts import charts
 from worker.console.dead_letter_cache import Snapshot
 from worker.console.formats import age, duration
 from worker.console.request import Visit
-from worker.console.system_monitor import FIRST_WAIT, Seen
+from worker.console.system_monitor import FIRST_WAIT, PauseSeen, Seen
 from worker.console.worker_status import last_hour, slowest
 
 SLOW = 60.0  # seconds of lag, of which one message in a hundred may have more
@@ -33,20 +33,30 @@ class Finding:
 
 def show(visit: Visit) -> Response:
     seen, snapshot = visit.console.monitor.seen(), visit.console.dead_letters.snapshot(wait=FIRST_WAIT)
-    findings = list(_findings(seen, snapshot, visit.console.dead_letters.problem))
+    workers = seen.workers if seen else ()
+    findings = [
+        *_of_pause(visit.console.monitor.pause()),
+        *_findings(seen, snapshot, visit.console.dead_letters.problem),
+    ]
     level = max((finding.level for finding in findings), key=_LEVELS.index, default="well")
-    hour = last_hour(seen.workers if seen else (), datetime.now(UTC))
+    hour = last_hour(workers, datetime.now(UTC))
     return visit.page(
         "overview.html",
         seen=seen,
         snapshot=snapshot,
         findings=sorted(findings, key=lambda finding: -_LEVELS.index(finding.level)),
         level=level,
-        lag=slowest(seen.workers if seen else ()),
+        lag=slowest(workers),
+        retries=[(worker.address, waiting) for worker in workers if worker.status for waiting in worker.status.waiting],
         written=hour.minutes[-2].committed,
         charts=charts(hour),
         refreshes=visit.asked("refresh") != "off",
     )
+
+
+def _of_pause(seen: PauseSeen | None) -> Iterator[Finding]:
+    if seen is not None and seen.pause is not None:
+        yield Finding("attention", "All workers are paused: nothing is written until somebody lets them go on.")
 
 
 def _findings(seen: Seen | None, snapshot: Snapshot | None, shelf_problem: str | None) -> Iterator[Finding]:
