@@ -20,6 +20,7 @@ from db.tables.worker_pause import WorkerPause, read_worker_pause
 from signup_sync.postgres.statements import Connection
 
 ACQUIRE_TIMEOUT = 3.0  # seconds to wait for a connection before the database counts as away
+POOL_PROBLEM = f"no connection of the pool was free or made anew within {ACQUIRE_TIMEOUT:.0f} s"
 RESET_TIMEOUT = 15.0  # seconds in which a new pool has its first connection; a slow network takes some for each
 
 CONNECT_TIMEOUT = 5.0  # seconds, unless the database URL says otherwise
@@ -92,10 +93,10 @@ class Database:
             with self._pool.connection() as connection:
                 connection.execute(statement("set_limits"), self._limits)
                 yield connection
-        except PoolTimeout:
+        except PoolTimeout as error:
             # The pool does not say why. Whoever reads of an outage wants to know.
             psycopg.connect(self._conninfo()).close()
-            raise
+            raise PoolTimeout(f"the database answers, but {POOL_PROBLEM}") from error
 
     def pool_statistics(self) -> dict[str, int]:
         """As psycopg_pool names them (its documentation, "Pool stats"); they begin anew at each `reset`."""

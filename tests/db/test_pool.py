@@ -230,7 +230,7 @@ def test_a_pool_whose_connections_are_all_in_use_says_so(database_url: str) -> N
     with (
         opened(database_url, max_connections=1) as database,
         database.transaction(),
-        pytest.raises(PoolTimeout),
+        pytest.raises(PoolTimeout, match="the database answers, but no connection of the pool was free"),
         database.transaction(),
     ):
         pass
