@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -11,7 +12,6 @@ from urllib.parse import urlsplit
 from tests.support.listener import Listener, hang_up, reset
 
 _CHUNK = 64 * 1024  # bytes
-_EFFECT_TIME = 0.3  # seconds in which a request whose answer is lost takes effect
 
 
 class TcpProxy:
@@ -84,22 +84,29 @@ class TcpProxy:
         self._flowing.wait()
         with socket.create_connection(("127.0.0.1", self._target_port)) as server:
             server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            answers = threading.Thread(target=self._pump, args=(server, client), daemon=True)
+            answer_is_lost = threading.Event()
+
+            def pass_request(chunk: bytes) -> None:
+                if self._loses_answer(chunk):
+                    answer_is_lost.set()
+                server.sendall(chunk)
+
+            def pass_answer(chunk: bytes) -> None:
+                if answer_is_lost.is_set():  # and so the request has taken effect
+                    reset(client)
+                client.sendall(chunk)
+
+            answers = threading.Thread(target=self._pump, args=(server, client, pass_answer), daemon=True)
             answers.start()
-            self._pump(client, server)
+            self._pump(client, server, pass_request)
             answers.join()
 
-    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+    def _pump(self, source: socket.socket, target: socket.socket, pass_on: Callable[[bytes], None]) -> None:
         with contextlib.suppress(OSError):
             while chunk := source.recv(_CHUNK):
                 time.sleep(self.delay)
                 self._flowing.wait()
-                if self._loses_answer(chunk):
-                    target.sendall(chunk)
-                    reset(source)
-                    time.sleep(_EFFECT_TIME)
-                    break
-                target.sendall(chunk)
+                pass_on(chunk)
         self._flowing.wait()
         for end in (source, target):
             hang_up(end)
