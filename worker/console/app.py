@@ -41,6 +41,7 @@ def application(console: Console) -> Starlette:
         Route("/letters", look(letters.show)),
         Route("/letters/news", look(letters.news)),
         Route("/letters/look", ask(letters.look_again), methods=["POST"]),
+        Route("/letters/search", ask(letters.search_all), methods=["POST"]),
         Route("/letters/confirm", change(letters.confirm), methods=["POST"]),
         Route("/letters/act", change(letters.act), methods=["POST"]),
         Route("/letters/set", change(group_editor.show), methods=["POST"]),

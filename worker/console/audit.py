@@ -4,6 +4,7 @@ Each entry is a line of the log (`event` is `audit`), one for each message that 
 newest; the log is where they are kept. Messages and users are named by their ids, and nothing people wrote is in it.
 """
 
+import logging
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -15,8 +16,11 @@ import structlog
 from worker.dead_letters.dead_letter import plain_name
 
 MAX_SHOWN = 1000  # entries
+REFUSED = "refused"  # the outcome of a login
+MAX_REFUSED = 100  # refused logins
 
-log = structlog.get_logger()
+# Whatever LOG_LEVEL says.
+log = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +33,14 @@ class Entry:
 
 
 class Audit:
-    """Safe to use from any thread."""
+    """Safe to use from any thread.
+
+    Refused logins are kept apart: anybody can make as many as they like, and none of them pushes out what was done.
+    """
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=MAX_SHOWN)
+        self._refused: deque[Entry] = deque(maxlen=MAX_REFUSED)
         self._lock = threading.Lock()
 
     def record(self, who: str, what: str, subject: str = "", outcome: str = "done") -> None:
@@ -41,7 +49,7 @@ class Audit:
         named = subject and (plain_name(subject) or "not_shown")
         entry = Entry(datetime.now(UTC), who, what, named, outcome)
         with self._lock:
-            self._entries.appendleft(entry)
+            (self._refused if outcome == REFUSED else self._entries).appendleft(entry)
         log.info("audit", who=who, what=what, subject=named, outcome=outcome)
 
     def newest(self, count: int, after: int = 0) -> list[Entry]:
@@ -49,5 +57,7 @@ class Audit:
         with self._lock:
             return list(islice(self._entries, after, after + count))
 
-    def __len__(self) -> int:
-        return len(self._entries)
+    def refused(self) -> list[Entry]:
+        """The newest refused logins."""
+        with self._lock:
+            return list(self._refused)

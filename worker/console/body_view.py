@@ -53,6 +53,13 @@ def laid_out(body: str, *, revealed: bool) -> Markup:
     return Markup("").join(_shown(token, revealed=revealed) for token in _tokens(pretty(body)))
 
 
+def plain_text(body: str) -> str:
+    """What a page shows of the body while it is masked, to be searched: what says nothing of a person."""
+    if not is_json(body) or len(body) > MAX_LAID_OUT:
+        return ""
+    return "\n".join(token.text for token in _tokens(body) if token.kind != "punctuation" and _is_plain(token))
+
+
 def editable(body: str) -> str:
     """The body as text for an editor: laid out, with characters that cannot be seen as JSON's escapes.
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from signup_sync.sqs import SqsError
 from worker.aws.sqs import Queue, QueueAttributes, Received
+from worker.console.body_view import plain_text
 from worker.console.watched_loop import AUDIENCE, WatchedLoop
 from worker.dead_letters.dead_letter import DeadLetter
 from worker.dead_letters.groups import Group, groups_of
@@ -44,7 +45,7 @@ class Listed(DeadLetter):
     `user_id` is the user's whom the event is about, or who wrote it; None if it does not say.
     """
 
-    __slots__ = ("_kind", "_why", "identities", "text", "user_id")
+    __slots__ = ("_kind", "_plain", "_why", "identities", "text", "user_id")
 
     def __init__(self, message: Received) -> None:
         super().__init__(message)
@@ -52,6 +53,7 @@ class Listed(DeadLetter):
         self._kind = super().event_type
         plain = json.dumps(self._event, ensure_ascii=False)
         self.text = f"{message.body}\n{plain}".casefold()
+        self._plain: str | None = None
         data = self._event.get("data")
         data = data if isinstance(data, dict) else {}
         event_id = self._event.get("id") if self.event_type.startswith("user.") else None
@@ -71,10 +73,22 @@ class Listed(DeadLetter):
         """As for any dead letter, without reading the event again."""
         return text.casefold() in self.text
 
+    @property
+    def plain(self) -> str:
+        """What can be searched while it is masked."""
+        if self._plain is None:
+            self._plain = plain_text(self.message.body).casefold()
+        return self._plain
+
     def is_about(self, name: str) -> bool:
-        """Whether that is the id, handle or e-mail address of its user. An address or a UUID may be anywhere in it."""
+        """Whether that is the id, handle or e-mail address of its user. An address or a UUID may be anywhere in it, but
+        whole: what finds a part of one finds the rest, letter by letter."""
         wanted = name.casefold()
-        return wanted in self.identities or (_is_unmistakable(wanted) is not None and wanted in self.text)
+        if wanted in self.identities:
+            return True
+        if _is_unmistakable(wanted) is None or wanted not in self.text:
+            return False
+        return re.search(rf"(?<![\w.+%-]){re.escape(wanted)}(?![\w+%-]|\.\w)", self.text) is not None
 
 
 def _user_id(value: object) -> str | None:

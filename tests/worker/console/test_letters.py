@@ -64,8 +64,7 @@ def test_filters_choose_and_the_address_says_which(operator: Operator, dlq: Dlq)
 
     assert shown("reason=invalid_event") == [ada]
     assert shown("type=activity.created.v1") == [post]
-    assert shown("text=m%C3%BCll") == [post]
-    assert shown("text=ADA@EXAMPLE") == [ada]
+    assert shown("text=activity.CREATED") == [post]
     assert shown("newer=15m&reason=unknown_author") == [post]
     assert shown("older=1h") == []
     assert shown("reason=nonsense&newer=nonsense&page=nonsense") == []
@@ -160,8 +159,13 @@ def test_without_a_tick_it_is_about_all_that_match_as_they_are_now(start_console
     dlq.fill(sign_up("grace"), sign_up("linus"), reason="unknown_author")
     dlq.fill("broken", reason="invalid_event")
 
-    confirmation = operator.post("/letters/confirm", reason="unknown_author", action="replayed")
-    assert "Replay 3 messages?" in confirmation.words
+    def confirm() -> Answer:
+        return operator.post("/letters/confirm", reason="unknown_author", action="replayed")
+
+    # On a busy machine reading may take longer than a page waits; it says how old what it says is.
+    wait_until(lambda: "Replay 3 messages?" in confirm().words, 60, "it does not read again")
+    confirmation = confirm()
+    assert re.search(r"as read \d+s ago", confirmation.words)
 
     assert "3 sent back" in operator.post("/letters/act", plan=plan(confirmation)).words
     assert dlq.dead_bodies() == ["broken"]

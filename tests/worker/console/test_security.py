@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from contextlib import closing
+from urllib.parse import quote
 
 import pytest
 
@@ -15,14 +16,16 @@ from tests.support.tables import write
 from tests.worker.console.operator import Operator
 from tests.worker.console.running_console import ConsoleProcess, ConsoleThread, StartConsole
 from worker.cli.refused import Refused
+from worker.console.audit import MAX_REFUSED, MAX_SHOWN, REFUSED, Audit
 
+SHOWN = re.compile(r'name="id" value="([^"]+)"').findall
 KEY = "correct-horse-battery-staple-correct-horse"
 
 PAGES = ["/", "/letters", "/letters/news", "/letters/x", "/letters/x/edit", "/jobs/1", "/users", "/feed", "/audit"]
 FORMS = [
     "/logout", "/hide", "/letters/look", "/letters/confirm", "/letters/act", "/letters/copy", "/letters/x/reveal",
     "/letters/x/open", "/letters/x/check", "/letters/x/send", "/users", "/users/reveal", "/users/enqueue",
-    "/feed/reveal",
+    "/feed/reveal", "/letters/set", "/letters/set/send", "/letters/search", "/pause", "/resume",
 ]  # fmt: skip
 
 
@@ -230,8 +233,13 @@ def test_the_log_says_who_did_what_and_nothing_that_people_wrote(
     done = [(line["what"], line["subject"]) for line in console.audit()]
     assert done == [
         ("login", ""),
+        ("searched", "masked"),
+        ("looked_up", "linus"),
+        ("looked_up", "linus"),
         ("revealed", "linus"),
+        ("looked_up", "linus"),
         ("revealed", "not_shown"),
+        ("looked_up", "not_shown"),
         ("revealed", "feed"),
         ("revealed", mended),
         ("edited", mended),
@@ -255,3 +263,92 @@ def _checked(text: str) -> str:
     found = re.search(r'name="checked" value="([^"]+)"', text)
     assert found is not None, text
     return found[1]
+
+
+def test_what_is_masked_cannot_be_searched_until_somebody_reveals_it(
+    console: ConsoleThread, operator: Operator, dlq: Dlq
+) -> None:
+    [ada] = dlq.fill(sign_up("ada", email="countess@example.org"))
+    [post] = dlq.fill(activity("ada", "M\u00fcll"))
+    operator.post("/letters/look")
+
+    def shown(text: str) -> list[str]:
+        return SHOWN(operator.get(f"/letters?text={quote(text)}").text)
+
+    for part in ('"email": "c', "countess", "example.org", "m\u00fcll", "display"):
+        assert shown(part) in ([], [ada])
+        assert (shown(part) == [ada]) is (part == "display")  # a key, which is not masked
+    assert SHOWN(operator.post("/letters/confirm", text="countess", action="replayed").text) == []
+    assert operator.post("/letters/confirm", text="countess", action="replayed").status == 400
+
+    assert SHOWN(operator.post("/letters/search", text="countess").text) == [ada]
+    assert shown("m\u00fcll") == [post]
+    operator.post("/hide")
+    assert shown("countess") == []
+    said = [(line["what"], line["subject"], line["outcome"]) for line in console.audit()]
+    assert ("searched", "masked", "0_found") in said
+    assert ("searched", "personal_data", "1_found") in said
+    assert ("revealed", "search", "done") in said
+    assert all("countess" not in str(line) for line in console.audit())
+
+
+def test_an_address_is_found_whole_or_not_at_all_and_who_asked_is_written_down(
+    console: ConsoleThread, operator: Operator, dlq: Dlq
+) -> None:
+    dlq.fill(sign_up("ada", handle="a b", email="countess@example.org"), '"grace@example.org (formerly)"')
+    operator.post("/letters/look")
+
+    for whole in ("countess@example.org", "Grace@Example.org"):
+        assert (
+            "invalid_event" in operator.post("/users", name=whole).words
+            or "unreadable" in operator.get("/letters").words
+        )
+    for part in ("countess@exam", "ountess@example.org", "countess@example.or", "countess@example", "ace@example.org"):
+        assert "Nobody of that name was found" in operator.post("/users", name=part).words, part
+
+    looked = [(line["subject"], line["outcome"]) for line in console.audit() if line["what"] == "looked_up"]
+    assert looked[0] == ("ada", "1_found")
+    assert looked[-1] == ("", "0_found")
+    assert len(looked) == 7
+
+
+@pytest.mark.parametrize("settings", [{}, {"CONSOLE_READ_ONLY": "true"}])
+def test_the_editor_says_nothing_of_what_is_masked(
+    start_console: StartConsole, dlq: Dlq, settings: dict[str, str]
+) -> None:
+    console = start_console(**settings)
+    operator = Operator(console.address).log_in(console.token)
+    [ada] = dlq.fill(sign_up("ada", email="countess@example.org"))
+    operator.post("/letters/look")
+
+    for headers in ({}, {"X-Part": "check"}):
+        answer = operator.post(f"/letters/{ada}/check", text="{}", headers=headers)
+        assert (answer.status, "countess" in answer.text) == (403, False)
+    assert operator.post(f"/letters/{ada}/send", text="{}").status == 403
+
+    operator.post(f"/letters/{ada}/reveal")
+    assert "countess@example.org" in operator.post(f"/letters/{ada}/check", text="{}").text
+    assert [line["subject"] for line in console.audit() if line["what"] == "revealed"] == [ada]
+
+
+def test_the_audit_log_is_written_whatever_the_level(start_console_process: Callable[..., ConsoleProcess]) -> None:
+    console = start_console_process(LOG_LEVEL="error")
+
+    Operator(console.address).log_in(console.token).post("/feed/reveal")
+    console.interrupt()
+
+    assert console.wait() == 0
+    assert [line["what"] for line in console.log if line["event"] == "audit"] == ["login", "revealed"]
+
+
+def test_refused_logins_push_nothing_out_of_the_audit_log(console: ConsoleThread, operator: Operator) -> None:
+    operator.post("/feed/reveal")
+    audit = Audit()
+    audit.record("Grace", "revealed", "feed")
+    for _ in range(2 * MAX_SHOWN):
+        audit.record("nobody", "login", outcome=REFUSED)
+
+    assert [entry.what for entry in audit.newest(10)] == ["revealed"]
+    assert len(audit.refused()) == MAX_REFUSED
+    Operator(console.address).post("/login", token="x" * 43, who="Eve", follow=False)
+    assert "Refused logins" in operator.get("/audit").words

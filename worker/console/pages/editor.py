@@ -69,7 +69,7 @@ def show(visit: Visit) -> Response:
 
 def check(visit: Visit) -> Response:
     """Say what is wrong with a text, and show the difference. To the page's own script, only that."""
-    draft = Draft(_letter(visit), _text(visit))
+    draft = _draft(visit)
     if visit.request.headers.get("x-part"):
         return visit.page("check.html", draft=draft, checked=True)
     return _page(visit, draft, checked=True)
@@ -77,7 +77,7 @@ def check(visit: Visit) -> Response:
 
 def send(visit: Visit) -> Response:
     """Send a text whose difference was seen, and that is valid."""
-    draft = Draft(_letter(visit), _text(visit))
+    draft = _draft(visit)
     if visit.given("checked") != draft.digest or not draft.is_changed or draft.problem is not None:
         return _page(visit, draft, checked=True)
     body = draft.body
@@ -93,6 +93,14 @@ def send(visit: Visit) -> Response:
 
 def _letter(visit: Visit) -> Listed:
     return find(visit, visit.request.path_params["id"])
+
+
+def _draft(visit: Visit) -> Draft:
+    """What was sent of a message that is revealed: the difference shows what was in it. Raises `Problem`."""
+    letter = _letter(visit)
+    if not visit.session.is_revealed(letter.id):
+        raise Problem("It is masked again: reveal it on its page, come back to this one, and try again.", 403)
+    return Draft(letter, _text(visit))
 
 
 def _text(visit: Visit) -> str:

@@ -19,6 +19,7 @@ from worker.failure import FAILURE_ATTRIBUTES, REASONS
 
 PAGE_SIZE = 50  # messages
 JOB_WAIT = 3.0  # seconds that a page waits for what it has begun
+SEARCH = "search"  # as a session knows it
 TOO_LATE = "This has been confirmed already, or too long ago: look at the dead letters again."
 LOOK_WAIT = 8.0  # seconds that a page waits for a look that somebody has asked for
 
@@ -83,12 +84,17 @@ class Filters:
             types=frozenset({self.type} - {""}),
             sent_after=now - AGES[self.newer] if self.newer in AGES else None,
             sent_before=now - AGES[self.older] if self.older in AGES else None,
-            text=self.text or None,
         )
 
-    def choose(self, snapshot: Snapshot) -> list[Listed]:
-        selection = self.selection
-        letters = [letter for letter in snapshot.letters if selection.is_everything or selection.matches(letter)]
+    def choose(self, snapshot: Snapshot, *, in_all: bool) -> list[Listed]:
+        """`in_all`: the text may be anywhere; else it is looked for in what can be seen while all is masked."""
+        selection, text = self.selection, self.text.casefold()
+        letters = [
+            letter
+            for letter in snapshot.letters
+            if (selection.is_everything or selection.matches(letter))
+            and (not text or text in (letter.text if in_all else letter.plain))
+        ]
         key = SORTS.get(self.sort)
         return sorted(letters, key=key) if key else letters  # type: ignore[arg-type] # each with its like
 
@@ -97,7 +103,10 @@ def show(visit: Visit) -> Response:
     """The table."""
     snapshot = visit.console.dead_letters.snapshot(wait=LOOK_WAIT)
     filters = Filters.asked(visit)
-    chosen = filters.choose(snapshot) if snapshot else []
+    in_all = visit.session.is_revealed(SEARCH)
+    chosen = filters.choose(snapshot, in_all=in_all) if snapshot else []
+    if filters.text:
+        visit.audit("searched", "personal_data" if in_all else "masked", f"{len(chosen)}_found")
     groups = snapshot.groups if snapshot and not filters.is_filtered else ()
     pages = max(1, -(-len(chosen) // PAGE_SIZE))
     number = visit.asked("page")
@@ -110,6 +119,7 @@ def show(visit: Visit) -> Response:
         groups=groups[:MAX_GROUPS],
         more_groups=len(groups) - MAX_GROUPS,
         chosen=len(chosen),
+        in_all=in_all,
         letters=chosen[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
         number=page,
         pages=pages,
@@ -117,6 +127,14 @@ def show(visit: Visit) -> Response:
         reasons=REASONS,
         ages=list(AGES),
     )
+
+
+def search_all(visit: Visit) -> Response:
+    """From now on, for a while, a text is looked for in personal data, too."""
+    visit.session.reveal(SEARCH)
+    visit.audit("revealed", SEARCH)
+    query = Filters.given(visit).query
+    return see_other(f"/letters?{query}" if query else "/letters")
 
 
 def news(visit: Visit) -> Response:
@@ -183,6 +201,7 @@ def confirm(visit: Visit) -> Response:
         refused=refused[:PAGE_SIZE],
         refused_count=len(refused),
         plan=visit.session.remember(Plan(action, tuple(letter.id for letter in planned))),
+        snapshot=visit.console.dead_letters.snapshot(),
         filters=Filters.given(visit),
         ids=visit.form.get("id", []),
     )
@@ -269,7 +288,7 @@ def chosen(visit: Visit) -> list[Listed]:
     if ticked:
         found = [snapshot.by_id[name] for name in ticked if name in snapshot.by_id]
     else:
-        found = Filters.given(visit).choose(snapshot)
+        found = Filters.given(visit).choose(snapshot, in_all=visit.session.is_revealed(SEARCH))
     if not found:
         raise Problem("They are not there any more: look at the dead letters again.")
     if len(found) > MAX_AT_ONCE:

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from worker.console.audit import REFUSED
 from worker.console.console import Console
 from worker.console.request import Visit, is_from_here, read_body, read_form, see_other
 from worker.console.sessions import LIFETIME
@@ -35,7 +36,7 @@ async def enter(request: Request) -> Response:
         problem = "This form was not sent by this page: try again here."
     session = None if problem else console.sessions.open(token, who)
     if session is None:
-        console.audit.record("nobody", "login", outcome="refused")
+        console.audit.record("nobody", "login", outcome=REFUSED)
         text = problem or "That is not the token. The console has printed it when it started, or it is CONSOLE_TOKEN."
         return console.page("login.html", status=403, token=token if problem else "", who=who, problem=text)
     console.audit.record(session.who, "login")

@@ -64,6 +64,8 @@ def _page(visit: Visit, name: str, notice: str = "") -> Response:
     asked_at, dead_letters = time.time(), visit.console.dead_letters
     snapshot = dead_letters.snapshot_since(asked_at, LOOK_WAIT)
     answer = visit.console.user_lookup.look_up(name, snapshot, asked_at, dead_letters.problem)
+    found = [person.id for person in answer.people]
+    visit.audit("looked_up", found[0] if len(found) == 1 else "", f"{len(found)}_found")
     return visit.page(
         "users.html",
         name=name,
