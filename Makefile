@@ -36,16 +36,18 @@ test-fast: $(VENV)/installed ## Run the tests that need no server and no process
 
 .PHONY: faults faults-long
 
+FAULTS := tests/faults tests/security
+
 faults: $(VENV)/installed ## Break every promise on purpose: docs/guarantees.md (minutes)
-	$(BIN)/python -m pytest tests/faults -m 'not slow' --numprocesses 6 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest $(FAULTS) -m 'faults and not slow' --numprocesses 6 --dist worksteal $(ARGS)
 
 faults-long: export FAULTS_SEED := $(or $(FAULTS_SEED),$(shell date +%s))
 faults-long: export FAULTS_SHARDS ?= 27
 faults-long: $(VENV)/installed ## The same for long: 216 sequences, fuzzing, 100,000 messages, half an hour (needs Node.js)
 	tests/e2e/install-node-parts
 	@echo "again with the same sequences: make faults-long FAULTS_SEED=$$FAULTS_SEED"
-	$(BIN)/python -m pytest tests/faults -m 'not slow' --numprocesses 6 --dist worksteal $(ARGS)
-	$(BIN)/python -m pytest tests/faults -m slow -rP $(ARGS)
+	$(BIN)/python -m pytest $(FAULTS) -m 'faults and not slow' --numprocesses 6 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest $(FAULTS) -m 'faults and slow' -rP $(ARGS)
 
 mutants: $(VENV)/installed ## Break the code in 147 ways, and see whether the tests notice (ONLY=text for some)
 	$(BIN)/python -m tests.mutants $(if $(ONLY),--only '$(ONLY)') $(ARGS)
