@@ -446,3 +446,15 @@ def test_what_would_still_be_refused_stays(operator: Operator, dlq: Dlq) -> None
     assert "None would be valid, and all stay where they are." in none.words
     assert "/letters/set/send" not in none.text
     assert operator.post("/letters/set", member="data..x", value="1").status == 400
+    # One that is over does not become all that match.
+    assert operator.post("/letters/set", plan="over", member="data.handle", value="x").status == 400
+
+
+def test_what_is_left_of_a_replay_can_be_edited_and_nothing_else(operator: Operator, dlq: Dlq) -> None:
+    dlq.fill(sign_up("ada"), *[sign_up(f"user{n}", display_name="") for n in range(3)])
+
+    confirmation = operator.post("/letters/confirm", action="replayed")
+    [plan_] = re.findall(r'action="/letters/set".*?name="plan" value="([^"]+)"', confirmation.text, re.DOTALL)
+
+    assert "Set a member of these 3" in confirmation.words
+    assert "Set a member of 3 events" in operator.post("/letters/set", plan=plan_).words

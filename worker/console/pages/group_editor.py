@@ -44,13 +44,12 @@ class GroupEdit:
 
 def show(visit: Visit) -> Response:
     """Ask which member; and when that is given, show what would be sent."""
-    plan = visit.session.plan(visit.given("plan"))
-    if plan is None:
-        letters = chosen(visit)
-        plan = Plan(ACTION, tuple(letter.id for letter in letters))
-        key = visit.session.remember(plan)
+    key = visit.given("plan")
+    if key:
+        letters = find_all(visit, _plan(visit, key).ids)
     else:
-        letters, key = find_all(visit, plan.ids), visit.given("plan")
+        letters = chosen(visit)
+        key = visit.session.remember(Plan(ACTION, tuple(letter.id for letter in letters)))
     member = visit.given("member").strip()[:MAX_MEMBER]
     result = _group_edit(letters, member, visit.given("value")) if member else None
     return visit.page(
@@ -66,21 +65,28 @@ def show(visit: Visit) -> Response:
 def send(visit: Visit) -> Response:
     """Send those that are valid with the member set, when their number was typed."""
     key = visit.given("plan")
-    plan = visit.session.plan(key)
-    if plan is None or plan.action != ACTION:
-        raise Problem(TOO_LATE)
+    plan = _plan(visit, key)
     member, value, rate = visit.given("member").strip(), visit.given("value"), given_rate(visit)
     result = _group_edit(find_all(visit, plan.ids), member, value)
     if visit.given("number").strip() != str(len(result.edits)):
         raise Problem(f"Nothing was sent: to send them, type their number, {len(result.edits)}.")
     ids = [edit.letter.id for edit in result.edits]
     assignments = [(member, as_json(value))]
-    visit.session.take_plan(key)
+    if visit.session.take_plan(key) is None:
+        raise Problem(TOO_LATE)
 
     def work(job: Job) -> None:
         visit.console.actions.send_edited(ids, lambda letter: edit_of(letter, assignments), rate, job)
 
     return follow(visit.console.jobs.begin(ACTION, visit.session.who, len(ids), work))
+
+
+def _plan(visit: Visit, key: str) -> Plan:
+    """Raises `Problem`: to take all that match instead would be something else."""
+    plan = visit.session.plan(key)
+    if plan is None or plan.action != ACTION:
+        raise Problem(TOO_LATE)
+    return plan
 
 
 def _group_edit(letters: list[Listed], member: str, value: str) -> GroupEdit:

@@ -202,18 +202,17 @@ def confirm(visit: Visit) -> Response:
         refused_count=len(refused),
         plan=visit.session.remember(Plan(action, tuple(letter.id for letter in planned))),
         snapshot=visit.console.dead_letters.snapshot(),
+        refused_plan=visit.session.remember(Plan("edited", tuple(letter.id for letter, _ in refused))),
         filters=Filters.given(visit),
-        ids=visit.form.get("id", []),
     )
 
 
 def act(visit: Visit) -> Response:
     """Do what was confirmed."""
-    plan = visit.session.plan(visit.given("plan"))
+    rate = given_rate(visit)
+    plan = visit.session.take_plan(visit.given("plan"))
     if plan is None or plan.action not in ACTIONS:
         raise Problem(TOO_LATE)
-    rate = given_rate(visit)
-    visit.session.take_plan(visit.given("plan"))
     actions = visit.console.actions
 
     def work(job: Job) -> None:
