@@ -12,6 +12,7 @@ _TURNS = f"{_PIPELINE}/turns.py"
 _WRITER = f"{_PIPELINE}/writer.py"
 _HEARTBEAT = f"{_PIPELINE}/visibility_heartbeat.py"
 _PARKED = f"{_PIPELINE}/parked_messages.py"
+_PAUSE = f"{_PIPELINE}/pause_switch.py"
 _RETRY_DELAY = f"{_PIPELINE}/retry_delay.py"
 _LIMIT = f"{_PIPELINE}/adaptive_limit.py"
 _ASSEMBLY = "worker/assembly.py"
@@ -259,6 +260,31 @@ MUTANTS = (
         "held, wait_seconds=0) or []\n        except SqsError:\n            return []\n",
         "held, wait_seconds=0) or []\n        except SqsError:\n            raise\n",
         "one receive that fails in the middle of a batch ends the worker",
+    ),
+    # The pause of all workers.
+    Mutant(
+        _PAUSE,
+        "        self._on = True\n",
+        "        self._on = False\n",
+        "a worker that starts in a pause receives until its first look",
+    ),
+    Mutant(
+        _CONSUMERS,
+        "            if self._turns.stopped or not self._gate.is_open or self._pause_switch.is_on:\n",
+        "            if self._turns.stopped or not self._gate.is_open:\n",
+        "what was received before a pause is written in it",
+    ),
+    Mutant(
+        _PAUSE,
+        "            self._on = pause is not None\n            self._changed.notify_all()\n",
+        "            self._on = self._on and pause is not None\n            self._changed.notify_all()\n",
+        "only a pause that was there at the start is seen",
+    ),
+    Mutant(
+        _PAUSE,
+        "            if not self._stopped:\n                self._failures.failure(reason=describe(error))\n",
+        "            if not self._stopped:\n                self._set(None)\n",
+        "a look that fails ends the pause",
     ),
     # The gate.
     Mutant(

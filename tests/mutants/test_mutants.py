@@ -6,6 +6,7 @@ import pytest
 
 from tests.mutants.mutant import Mutant, NotApplicable
 from tests.mutants.mutants import MUTANTS
+from tests.mutants.trial import nearest_tests
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,6 +20,7 @@ def test_each_mutant_is_one_change_of_the_code(mutant: Mutant) -> None:
     assert mutated != text
     if mutant.path.endswith(".py"):
         compile(mutated, mutant.path, "exec")
+    assert nearest_tests(ROOT, mutant.path)
 
 
 def test_no_two_mutants_are_the_same() -> None:

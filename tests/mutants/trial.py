@@ -16,10 +16,11 @@ _NEAREST: dict[str, tuple[list[str], list[str]]] = {
     "worker/pipeline/acknowledger": (["outcomes", "retries", "calls_failing", "stopping"], [_PIPELINE]),
     "worker/pipeline/adaptive_limit": (["adaptive_limit"], [_PIPELINE]),
     "worker/pipeline/batch_requests": (["calls_failing", "stopping"], [_PIPELINE]),
-    "worker/pipeline/consumers": (["leases", "stopping", "batches"], [_PIPELINE]),
+    "worker/pipeline/consumers": (["leases", "stopping", "batches", "pause"], [_PIPELINE]),
     "worker/pipeline/database_gate": (["database_gate"], [_PIPELINE]),
     "worker/pipeline/in_flight": (["in_flight"], [_PIPELINE]),
     "worker/pipeline/parked_messages": (["parked_messages"], [_PIPELINE]),
+    "worker/pipeline/pause_switch": (["pause"], [_PIPELINE]),
     "worker/pipeline/retry_delay": (["retry_delay"], [_PIPELINE]),
     "worker/pipeline/turns": (["turns"], [_PIPELINE]),
     "worker/pipeline/visibility_heartbeat": (["leases"], [_PIPELINE]),
@@ -71,7 +72,7 @@ class Trials:
     def run(self, tree: Tree, mutant: Mutant) -> Result:
         """The nearest tests first, and then all others, unless it is known to survive them. Raises `NoTests`."""
         began = time.monotonic()
-        nearest = _nearest(tree.root, mutant.path)
+        nearest = nearest_tests(tree.root, mutant.path)
         stages = [nearest]
         if self._rest and not mutant.survives:
             without = [f"--ignore={test}" for test in ("tests/mutants", *nearest)]
@@ -121,7 +122,7 @@ class Trials:
             raise NoTests(f"these tests cannot be collected: {' '.join(args)}")
 
 
-def _nearest(root: Path, path: str) -> list[str]:
+def nearest_tests(root: Path, path: str) -> list[str]:
     """The files of tests, in the order in which they should run: one that tries everything for long is the last."""
     names, folders = next(tests for start, tests in _NEAREST.items() if path.startswith(start))
     files = [file for folder in folders for file in sorted((root / folder).glob("**/test_*.py"))]
