@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedReader
+from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -29,6 +30,11 @@ from botocore.httpsession import create_urllib3_context
 from urllib3.util import wait_for_read
 
 MAX_LINE = 65_536  # bytes of a header, or of a chunk's size; as in http.client
+MAX_HEADERS = 100  # of one answer, or of its trailers; as in http.client
+MAX_INTERIM = 10  # answers before the final one; SQS sends none
+# Bytes of an answer's content: ten messages of 1 MiB (SQS Developer Guide, "Amazon SQS message quotas") in JSON, of
+# which each byte may be as long as \u0000.
+MAX_CONTENT = 64 * 1_048_576
 LATE = 0.05  # seconds for an answer, when another that was asked for before has timed out
 _PORTS = {"http": 80, "https": 443}
 
@@ -157,16 +163,23 @@ class _Connection:
 
 
 def _read_answer(stream: BufferedReader) -> tuple[Answer, bool]:
-    """An answer, and whether the connection can have another one. Raises `OSError`, or `ValueError` for no HTTP."""
-    status = 100
-    while status < 200:  # an interim answer, which the final one follows (15.2 of RFC 9110)
-        version, status, headers = _read_head(stream)
+    """An answer, and whether the connection can have another one.
+
+    Raises `OSError`, or `ValueError` for no HTTP, and for more than SQS would say.
+    """
+    version, status, headers = _read_head(stream)
+    for _ in range(MAX_INTERIM):
+        if status >= 200:
+            break
+        version, status, headers = _read_head(stream)  # the last was interim (15.2 of RFC 9110)
+    else:
+        raise ValueError("interim answers without end")
     reusable = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
     if "chunked" in headers.get("transfer-encoding", "").lower():
         return Answer(status, headers, _read_chunks(stream)), reusable
     if "content-length" in headers:
         return Answer(status, headers, _read_exactly(stream, int(headers["content-length"]))), reusable
-    return Answer(status, headers, stream.read()), False  # until the end of the connection (6.3)
+    return Answer(status, headers, _read_to_end(stream)), False  # until the end of the connection (6.3)
 
 
 def _read_head(stream: BufferedReader) -> tuple[str, int, dict[str, str]]:
@@ -183,18 +196,22 @@ def _read_lines(stream: BufferedReader) -> list[str]:
     """The lines up to an empty one."""
     end = stream.peek().find(b"\r\n\r\n")
     if end >= 0:  # all of them are here, as almost always
-        return stream.read(end + 4)[:end].decode("latin-1").split("\r\n")
-    return [line.decode("latin-1") for line in iter(lambda: _read_line(stream), b"")]
+        lines = stream.read(end + 4)[:end].decode("latin-1").split("\r\n")
+    else:
+        lines = [line.decode("latin-1") for line in islice(iter(lambda: _read_line(stream), b""), MAX_HEADERS + 2)]
+    if len(lines) > MAX_HEADERS + 1:  # the first is the status line, where there is one
+        raise ValueError("too many headers")
+    return lines
 
 
 def _read_chunks(stream: BufferedReader) -> bytes:
     """The content in chunks, without its trailers (7.1)."""
-    content = []
+    content = bytearray()
     while size := int(_read_line(stream).partition(b";")[0], 16):
-        content.append(_read_exactly(stream, size))
+        content += _read_exactly(stream, size, MAX_CONTENT - len(content))
         _read_line(stream)
     _read_lines(stream)
-    return b"".join(content)
+    return bytes(content)
 
 
 def _read_line(stream: BufferedReader) -> bytes:
@@ -205,7 +222,16 @@ def _read_line(stream: BufferedReader) -> bytes:
     return line.rstrip(b"\r\n")
 
 
-def _read_exactly(stream: BufferedReader, size: int) -> bytes:
+def _read_to_end(stream: BufferedReader) -> bytes:
+    content = stream.read(MAX_CONTENT + 1)
+    if len(content) > MAX_CONTENT:
+        raise ValueError("content that is too long")
+    return content
+
+
+def _read_exactly(stream: BufferedReader, size: int, most: int = MAX_CONTENT) -> bytes:
+    if not 0 <= size <= most:
+        raise ValueError("content that is too long")
     content = stream.read(size)
     if len(content) != size:
         raise ValueError("content that was cut off")

@@ -293,25 +293,37 @@ def _or_error(call: Callable[..., Any], *arguments: Any) -> Any | BotoCoreError 
         return error
 
 
+# What reading raises where an answer is not of the form that SQS gives it; binascii.Error is a ValueError.
+_NOT_OF_SQS = (ValueError, AttributeError, TypeError, RecursionError)
+
+
 def _parse(answer: Answer) -> dict[str, Any]:
     if answer.status_code >= 300:
-        raw = {"body": answer.content, "headers": answer.headers, "status_code": answer.status_code}
-        error: dict[str, Any] = _errors.parse(raw, None)
-        return error
+        return _parse_error(answer)
     try:
         parsed = _without_nulls(from_json(answer.content))
-    except (ValueError, AttributeError) as error:  # a success that is no JSON object cannot be SQS'
+        for message in parsed.get("Messages", ()):
+            for attribute in message.get("MessageAttributes", {}).values():
+                if "BinaryValue" in attribute:
+                    attribute["BinaryValue"] = b64decode(attribute["BinaryValue"])
+    except _NOT_OF_SQS as error:  # a success that is not SQS'
         raise HTTPClientError(error=error) from error
-    for message in parsed.get("Messages", ()):
-        for attribute in message.get("MessageAttributes", {}).values():
-            if "BinaryValue" in attribute:
-                attribute["BinaryValue"] = b64decode(attribute["BinaryValue"])
     parsed["ResponseMetadata"] = {
         "RequestId": answer.headers.get("x-amzn-requestid", ""),
         "HTTPStatusCode": answer.status_code,
         "HTTPHeaders": answer.headers,
     }
     return parsed
+
+
+def _parse_error(answer: Answer) -> dict[str, Any]:
+    """As botocore reads it; where that would raise, as if there were no content: the status says what it is."""
+    raw = {"body": answer.content, "headers": answer.headers, "status_code": answer.status_code}
+    try:
+        error: dict[str, Any] = _errors.parse(raw, None)
+    except _NOT_OF_SQS:
+        error = _errors.parse({**raw, "body": b""}, None)
+    return error
 
 
 def _without_nulls(members: dict[str, Any]) -> dict[str, Any]:

@@ -280,8 +280,33 @@ def test_an_answer_of_any_form_is_read(recorder: Recorder, answer: bytes) -> Non
         b"SSH-2.0-OpenSSH_9.6\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 " + b"x" * 70_000,
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 101 + b"Content-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000 + b"Content-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n174876e800\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + http_answer({}),
     ],
-    ids=["nothing", "half a header", "half a body", "not HTTP", "not chunks", "an endless header"],
+    ids=[
+        "nothing",
+        "half a header",
+        "half a body",
+        "not HTTP",
+        "not chunks",
+        "an endless header",
+        "an endless status line",
+        "many headers at once",
+        "many headers by and by",
+        "more content than there can be",
+        "less content than none",
+        "a chunk that is larger than memory",
+        "a chunk that is less than none",
+        "trailers without end",
+        "interim answers without end",
+    ],
 )
 def test_an_answer_that_is_none_counts_as_a_closed_connection(recorder: Recorder, answer: bytes) -> None:
     with client_of("lean", recorder.url, **ATTEMPTS_1) as client:
@@ -295,10 +320,38 @@ def test_an_answer_that_is_none_counts_as_a_closed_connection(recorder: Recorder
     assert caught.value.code == "ConnectionClosedError"
 
 
-def test_a_success_that_is_not_of_sqs_is_an_error(recorder: Recorder) -> None:
+@pytest.mark.parametrize("headers", ["Transfer-Encoding: chunked", "Connection: close"])
+def test_content_without_a_length_and_without_end_counts_as_a_closed_connection(
+    recorder: Recorder, headers: str
+) -> None:
+    """As much is read as SQS can have to say, and no more."""
+    mebibyte = b"x" * 1_048_576
+    part = b"100000\r\n" + mebibyte + b"\r\n" if headers.endswith("chunked") else mebibyte
     with client_of("lean", recorder.url, **ATTEMPTS_1) as client:
         client.receive_message(QueueUrl=QUEUE_URL)
-        recorder.answer = lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>"
+        recorder.answer = lambda _: b"HTTP/1.1 200 OK\r\n" + headers.encode() + b"\r\n\r\n" + part * 65
+        recorder.closes = True
+
+        with pytest.raises(SqsError) as caught:
+            Queue(QUEUE_URL, client).receive(wait_seconds=0, visibility_timeout=30)
+
+    assert caught.value.code == "ConnectionClosedError"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<html></html>",
+        b"[]",
+        b'{"Messages": 5}',
+        b'{"Messages": [{"MessageAttributes": {"raw": {"BinaryValue": "x"}}}]}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_success_that_is_not_of_sqs_is_an_error(recorder: Recorder, content: bytes) -> None:
+    with client_of("lean", recorder.url, **ATTEMPTS_1) as client:
+        client.receive_message(QueueUrl=QUEUE_URL)
+        recorder.answer = lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
 
         with pytest.raises(SqsError) as caught:
             Queue(QUEUE_URL, client).receive(wait_seconds=0, visibility_timeout=30)
@@ -405,6 +458,20 @@ def test_an_error_has_the_type_that_boto3_gives_it(proxy: FaultProxy, queues: Qu
     plain, lean = errors
     assert (str(lean), lean.operation_name) == (str(plain), plain.operation_name)
     assert lean.response["Error"] == plain.response["Error"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[]", b"null", b'{"__type": 5}', b"[" * 100_000])
+def test_an_error_that_botocore_cannot_read_has_its_status(recorder: Recorder, content: bytes) -> None:
+    with client_of("lean", recorder.url, **ATTEMPTS_1) as client:
+        client.receive_message(QueueUrl=QUEUE_URL)
+        recorder.answer = lambda _: (
+            b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
+        )
+
+        with pytest.raises(SqsError) as caught:
+            Queue(QUEUE_URL, client).receive(wait_seconds=0, visibility_timeout=30)
+
+    assert caught.value.code == "502"
 
 
 def test_an_error_that_is_no_json_has_its_status(recorder: Recorder) -> None:
