@@ -1,4 +1,4 @@
-"""The settings, all from the environment; no other module reads it.
+"""The settings, all from the environment; no other module but `worker.environment` reads it.
 
 A number's unit stands in its name. What is not set, or empty, has its default.
 """
@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from db.credentials import SERVER_NAME_CHECKED, Conninfo, IamConninfo, SecretConninfo
+from worker.environment import DEFAULT_ADMIN_ADDRESS, MAX_PROCESSES, admin_address, host_and_port, number_of_processes
 
 Environment = Literal["dev", "prod"]
 
@@ -70,14 +71,13 @@ def _check_queue_url(url: str) -> str:
 QueueUrl = Annotated[str, AfterValidator(_check_queue_url)]
 
 
-def _host_and_port(value: object, *, example: str = "127.0.0.1:8765") -> object:
-    """`127.0.0.1:8765`, `[::1]:8765`, or a name and a port."""
+def _host_and_port(value: object) -> object:
     if not isinstance(value, str):
         return value
-    host, _, port = value.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or int(port) > _MAX_PORT:
-        raise ValueError(f"should be a host and a port, such as {example}")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    try:
+        return host_and_port(value)
+    except ValueError:
+        raise ValueError("should be a host and a port, such as 127.0.0.1:8765") from None
 
 
 def _urls(value: object) -> object:
@@ -95,9 +95,8 @@ def _check_token(token: SecretStr) -> SecretStr:
     return token
 
 
-_MAX_PORT = 65_535
-MAX_PROCESSES = 64
 _MIN_TOKEN = 32  # characters
+_is_host_name = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?").fullmatch
 _is_http_url = re.compile(r"http://[^/\s@]+/?").fullmatch
 
 Address = Annotated[tuple[str, int], BeforeValidator(_host_and_port)]
@@ -180,32 +179,46 @@ class QueuesSettings(EventsQueueSettings):
 
 
 def _check_admin_address(value: str) -> str:
-    try:
-        return value if value == "off" else str(_host_and_port(value, example="127.0.0.1:9090") and value)
-    except ValueError as error:
-        raise ValueError(f"{error}, or off") from None
+    admin_address(value)
+    return value
+
+
+def _processes(value: object) -> object:
+    return number_of_processes(value) if isinstance(value, str) else value
+
+
+def _names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = tuple(name.strip().lower() for name in value.split(",") if name.strip())
+    if not all(map(_is_host_name, names)):
+        raise ValueError("should be names of hosts with commas in between, without ports")
+    return names
 
 
 class AdminSettings(_FromEnvironment):
-    """Where the worker tells how it is, and where `signup-sync health` asks it."""
+    """Where the worker tells how it is, and to whom; `signup-sync health` has the same from `worker.environment`."""
 
     admin_address: Annotated[
         str,
         AfterValidator(_check_admin_address),
         Field(description="where /livez, /readyz, /metrics and /status are answered, without a password; or off"),
-    ] = "127.0.0.1:9090"
+    ] = DEFAULT_ADMIN_ADDRESS
+    admin_hosts: Annotated[
+        tuple[str, ...] | None,
+        BeforeValidator(_names),
+        Field(description="names under which it is asked there, beyond those that only a private network can have"),
+    ] = None
     processes: Annotated[
         int,
+        BeforeValidator(_processes),
         Field(ge=1, le=MAX_PROCESSES, description="workers run as one; each next one's admin port is one higher"),
     ] = 1
 
     @property
     def admin(self) -> tuple[str, int] | None:
         """Host and port; None if it is off."""
-        if self.admin_address == "off":
-            return None
-        host, _, port = self.admin_address.rpartition(":")
-        return host.removeprefix("[").removesuffix("]"), int(port)
+        return admin_address(self.admin_address)
 
     def admin_address_of(self, number: int) -> str:
         """`admin_address` for the process of this number, from 0: the next port for each, unless any port will do."""
@@ -285,15 +298,6 @@ class ConsoleSettings(DatabaseSettings, QueuesSettings):
     log_format: Annotated[
         Literal["auto", "json", "console"], Field(description="auto: console on a terminal, else JSON lines")
     ] = "auto"
-
-
-def adopt_region() -> None:
-    """Let boto3 have the region of AWS_REGION, which ECS, the other SDKs and the AWS CLI go by.
-
-    By itself it reads nothing but AWS_DEFAULT_REGION and the profile (botocore.configprovider).
-    """
-    if region := os.environ.get("AWS_REGION"):
-        os.environ["AWS_DEFAULT_REGION"] = region
 
 
 def name_in(environment: Environment, name: str) -> str:

@@ -124,6 +124,18 @@ def test_a_word_that_is_none_of_those_allowed_is_refused_with_those_that_are() -
     assert refusal(LOG_FORMAT="xml") == "LOG_FORMAT should be 'auto', 'json' or 'console'"
 
 
+@pytest.mark.parametrize("text", ["a b", "https://worker.example.com", "worker.example.com:9090", "*", "."])
+def test_what_is_not_the_name_of_a_host_is_refused(text: str) -> None:
+    line = "ADMIN_HOSTS should be names of hosts with commas in between, without ports"
+    assert refusal(ADMIN_HOSTS=text) == line
+
+
+def test_names_of_hosts_are_compared_in_lower_case() -> None:
+    settings = WorkerSettings.from_environment({**ENVIRONMENT, "ADMIN_HOSTS": "Worker.Example.com, b.example.com,"})
+
+    assert settings.admin_hosts == ("worker.example.com", "b.example.com")
+
+
 def test_no_value_is_repeated() -> None:
     line = refusal(DATABASE_URL="hunter2", QUEUE_URL="hunter2", BATCH_SIZE="hunter2", LOG_LEVEL="hunter2")
 
@@ -139,4 +151,4 @@ def test_no_other_module_of_the_worker_reads_the_environment() -> None:
         if "os.environ" in (text := path.read_text()) or "getenv" in text
     ]
 
-    assert readers == ["settings.py"]
+    assert readers == ["environment.py", "settings.py"]

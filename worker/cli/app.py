@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from worker.cli.refused import Refused
+from worker.environment import adopt_region
 
 # Command: its module in `worker.cli.commands`, where it is found under its own name (`-` becomes `_`); what it does.
 _COMMANDS = {
@@ -91,6 +92,4 @@ def cli() -> None:
       signup-sync worker            run until stopped
       signup-sync worker --once     run until the queue is empty
     """
-    from worker.settings import adopt_region  # noqa: PLC0415 (as above)
-
     adopt_region()

@@ -178,6 +178,8 @@ def _ask(target: _Target) -> WorkerSeen:
     try:
         connection.request("GET", "/status", headers={"Host": target.host, "Connection": "close"})
         answer = connection.getresponse()
+        if answer.status == http.HTTPStatus.MISDIRECTED_REQUEST:
+            return WorkerSeen(address, None, f"it needs {urlsplit(f'//{target.host}').hostname} in ADMIN_HOSTS")
         if answer.status != http.HTTPStatus.OK:
             return WorkerSeen(address, None, f"it answers with status {answer.status}")
         return WorkerSeen(address, Status.model_validate(json.loads(answer.read(MAX_ANSWER))))

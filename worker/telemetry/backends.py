@@ -113,7 +113,7 @@ class Telemetry:
 
     def _listen(self, host: str, port: int, pages: dict[str, Page]) -> AdminServer | None:
         try:
-            return AdminServer(host, port, pages)
+            return AdminServer(host, port, pages, self._settings.admin_hosts or ())
         except InvalidSettings as error:
             if "admin_address" in self._settings.model_fields_set:
                 raise

@@ -8,16 +8,16 @@ from typing import Any, Self
 
 
 class StatusServer:
-    """Answers GET /status with `status`; with None, with an error."""
+    """Answers GET /status with `status`; with None, with the status code `error`."""
 
-    def __init__(self, status: dict[str, Any] | None) -> None:
+    def __init__(self, status: dict[str, Any] | None, error: int = 503) -> None:
         self.status = status
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 body = json.dumps(outer.status).encode()
-                self.send_response(200 if outer.status is not None and self.path == "/status" else 503)
+                self.send_response(200 if outer.status is not None and self.path == "/status" else error)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

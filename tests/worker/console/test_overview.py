@@ -97,6 +97,13 @@ def test_what_does_not_answer_as_a_worker_is_shown_as_that(start_console: StartC
     assert "no answer what answers there is no worker" in words
 
 
+def test_a_worker_that_does_not_know_the_name_it_is_asked_by_is_to_be_told(start_console: StartConsole) -> None:
+    with StatusServer(None, error=421) as worker:
+        words = overview(start_console(WORKER_URLS=worker.url))
+
+    assert "no answer it needs 127.0.0.1 in ADMIN_HOSTS" in words
+
+
 def test_without_a_worker_that_answers_it_is_unknown_whether_one_writes(console: ConsoleThread) -> None:
     words = overview(console)
 

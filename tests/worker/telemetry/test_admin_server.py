@@ -1,9 +1,11 @@
 """The admin server: what it answers, to whom, and that it is in nobody's way."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from importlib.metadata import version
 
 import pytest
@@ -23,7 +25,7 @@ from tests.worker.telemetry.running_telemetry import (
 )
 from worker.aws.sqs import Queue
 from worker.settings import AdminSettings, InvalidSettings
-from worker.telemetry.admin_server import REQUESTS_AT_ONCE
+from worker.telemetry.admin_server import MAX_THREADS, REQUESTS_AT_ONCE, AdminServer, Page, text
 from worker.telemetry.instrumentation import Waiting
 
 BY_GRACE = WorkerPause(datetime(2026, 1, 31, 12, tzinfo=UTC), "grace", "failover\x1b is tested")
@@ -200,6 +202,130 @@ def test_clients_that_say_nothing_are_hung_up_on(telemetry: RunningTelemetry) ->
         wait_until(lambda: answers(telemetry.address), 60, "nobody else gets an answer")
         for connection in silent:
             assert connection.recv(1) == b""
+
+
+def asking(
+    stack: ExitStack, address: str, count: int, text: bytes = b"", source: str = "127.0.0.1"
+) -> list[socket.socket]:
+    """Connections on which that was sent, from this machine or (127.0.0.2) as if from another."""
+    host, _, port = address.partition(":")
+    connections = []
+    for _ in range(count):
+        connection = socket.create_connection((host, int(port)), timeout=60, source_address=(source, 0))
+        connections.append(stack.enter_context(connection))
+        connection.sendall(text)
+    return connections
+
+
+@pytest.mark.process  # they have five seconds
+def test_a_client_that_asks_a_byte_at_a_time_has_as_long_as_the_others(telemetry: RunningTelemetry) -> None:
+    with ExitStack() as stack:
+        [slow] = asking(stack, telemetry.address, 1, b"GET /livez HTTP/1.0\r\nX: ")
+        hung_up = threading.Event()
+
+        def drip() -> None:
+            while not hung_up.wait(0.2):
+                with suppress(OSError):
+                    slow.send(b"x")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        with suppress(ConnectionResetError):  # it is reset where bytes were not read any more
+            assert slow.recv(1) == b""
+        hung_up.set()
+        dripping.join()
+
+
+def test_who_comes_takes_the_place_of_who_is_slow(telemetry: RunningTelemetry) -> None:
+    with ExitStack() as stack:
+        slow = asking(stack, telemetry.address, REQUESTS_AT_ONCE, b"GET /livez HT")
+
+        assert get(telemetry.address, "/livez").status == 200
+
+        assert slow[0].recv(1) == b""
+
+
+def test_who_asks_from_this_machine_needs_no_place_that_others_have() -> None:
+    """Not even if they have all of them, and are not slow: their answers are."""
+    go_on = threading.Event()
+
+    def slow_page(_: str) -> tuple[HTTPStatus, str, bytes]:
+        go_on.wait(60)
+        return text(HTTPStatus.OK, "slow")
+
+    with (
+        serving({"/slow": slow_page, "/livez": lambda _: text(HTTPStatus.OK, "alive")}) as address,
+        ExitStack() as stack,
+    ):
+        others = asking(stack, address, MAX_THREADS + 1, b"GET /slow HTTP/1.0\r\n\r\n", source="127.0.0.2")
+        assert get(address, "/livez").text == "alive\n"
+        assert others[-1].recv(1) == b""
+        go_on.set()
+
+
+@contextmanager
+def serving(pages: dict[str, Page], hosts: Collection[str] = ()) -> Iterator[str]:
+    server = AdminServer("127.0.0.1", 0, pages, hosts)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server.address
+    finally:
+        server.stop()
+        thread.join()
+
+
+@pytest.mark.parametrize("head", [b"GET /" + b"x" * 20_000, b"GET / HTTP/1.0\r\n" + b"X: y\r\n" * 5000])
+def test_a_request_without_end_is_not_read_to_the_end(telemetry: RunningTelemetry, head: bytes) -> None:
+    with ExitStack() as stack, suppress(ConnectionError):
+        [endless] = asking(stack, telemetry.address, 1, head)
+        assert endless.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1:9090",
+        "[::1]:9090",
+        "10.0.3.7",
+        "localhost:9090",
+        "worker",
+        "worker.internal:9090",
+        "worker.signup-sync.local",
+        "Worker.Example.com:9090",
+        "worker.example.com.",
+    ],
+)
+def test_it_answers_to_addresses_private_names_and_the_ones_it_was_given(host: str) -> None:
+    with serving({"/livez": lambda _: text(HTTPStatus.OK, "alive")}, {"worker.example.com"}) as address:
+        assert get(address, "/livez", {"Host": host}).status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:9090", "worker.internal.evil.example", "127.0.0.1.evil"]
+)
+@pytest.mark.parametrize("page", ["/status", "/metrics", "/livez", "/"])
+def test_it_does_not_answer_to_a_name_that_anybody_could_have(
+    telemetry: RunningTelemetry, host: str, page: str
+) -> None:
+    """It would be that of a web page which has its reader's browser ask (DNS rebinding)."""
+    answer = get(telemetry.address, page, {"Host": host})
+
+    line = "not by this name: ask by an IP address, or add the name to ADMIN_HOSTS\n"
+    assert (answer.status, answer.text) == (421, line)
+
+
+def test_it_answers_to_the_host_that_it_listens_on_and_to_those_of_the_setting() -> None:
+    settings = worker_settings(**ADMIN, ADMIN_HOSTS="worker.example.com")
+    with running_telemetry(settings) as telemetry:
+        assert get(telemetry.address, "/livez", {"Host": "worker.example.com:9090"}).status == 200
+        assert get(telemetry.address, "/livez", {"Host": "other.example.com:9090"}).status == 421
+
+
+def test_a_request_of_no_browser_needs_no_host(telemetry: RunningTelemetry) -> None:
+    with ExitStack() as stack:
+        [old] = asking(stack, telemetry.address, 1, b"GET /livez HTTP/1.0\r\n\r\n")
+        assert old.recv(100).startswith(b"HTTP/1.0 200 OK")
 
 
 def answers(address: str) -> bool:

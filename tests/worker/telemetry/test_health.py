@@ -1,8 +1,12 @@
 """A worker that hangs is noticed; one that waits for the database is well."""
 
+import os
 import socket
 import subprocess
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -15,6 +19,7 @@ from tests.support.tcp_proxy import TcpProxy
 from tests.support.wait import wait_until
 from tests.support.worker_process import StartWorker, WorkerProcess
 from tests.worker.telemetry.running_telemetry import running_telemetry, worker_settings
+from worker.cli.commands.health import TRIES
 
 # Small limits, so that what is stuck is stuck soon.
 IMPATIENT = {**ADMIN, "STUCK_AFTER_SECONDS": "1", "STATEMENT_TIMEOUT_MS": "300", "LOCK_TIMEOUT_MS": "300"}
@@ -94,6 +99,70 @@ def test_where_there_is_no_worker_none_is_alive() -> None:
 
     assert said.returncode == 1
     assert said.stdout == f"no worker at {asked}: Connection refused\n"
+
+
+@pytest.mark.process  # it looks at what a process of its own has loaded
+def test_the_command_loads_nothing_but_what_it_needs() -> None:
+    """It runs every half minute in the worker's own share of a processor, of which libraries would take a second."""
+    program = "import sys; from worker.__main__ import main\ntry: main()\nfinally: print(*sys.modules)"
+    with running_telemetry() as telemetry:
+        said = subprocess.run(
+            [sys.executable, "-c", program, "health"],
+            env={**os.environ, "ADMIN_ADDRESS": telemetry.address},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+
+    alive, modules = said.stdout.splitlines()
+    assert alive == "alive"
+    assert not {"boto3", "botocore", "psycopg", "pydantic", "structlog", "http.client"} & set(modules.split())
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([b""] * TRIES, "connections are closed without an answer"),
+        ([b"SSH-2.0-OpenSSH_9.6\r\n"], "what answers there is none"),
+        ([b"HTTP/1.1 \r\n\r\n"], "what answers there is none"),
+        ([b"x" * 100_000], "what answers there is none"),
+    ],
+)
+def test_what_answers_as_no_worker_would_is_none(answers: list[bytes], said: str) -> None:
+    with serving(answers) as asked:
+        result = health(asked)
+
+    assert (result.returncode, result.stdout) == (1, f"no worker at {asked}: {said}\n")
+
+
+def test_the_command_asks_again_where_its_connection_made_room_for_others() -> None:
+    with serving([b"", b"", b"HTTP/1.0 200 OK\r\n\r\nalive\n"]) as asked:
+        result = health(asked)
+
+    assert (result.returncode, result.stdout) == (0, "alive\n")
+
+
+@contextmanager
+def serving(answers: list[bytes]) -> Iterator[str]:
+    """One connection after the other gets its answer; none is taken after the last."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):
+                    if connection.recv(1000):
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_malformed_address_is_named() -> None:
+    said = health("9090")
+
+    assert said.returncode == 2
+    assert said.stderr == ("signup-sync: ADMIN_ADDRESS should be a host and a port, such as 127.0.0.1:9090, or off\n")
 
 
 def test_a_worker_that_listens_everywhere_is_asked_on_its_own_machine() -> None:

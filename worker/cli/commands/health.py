@@ -1,17 +1,22 @@
-"""`signup-sync health`."""
+"""`signup-sync health`. It runs again and again beside the worker, and so loads little besides the standard library."""
 
-from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
+import socket
+import time
+from contextlib import suppress
 
 import click
 
 from worker.cli.refused import Refused
-from worker.settings import AdminSettings
+from worker.environment import admin_addresses
 
-TIMEOUT = 3.0  # seconds; below the 5 that the image's health check has
+TIMEOUT = 3.0  # seconds for all of an answer; below the 5 that the image's health check has
+MAX_ANSWER = 16_384  # bytes
+TRIES = 5  # where the connection is closed without an answer: so many asked at once that we had to make room
+PAUSE = 0.1  # seconds before the next
 
 # Where a server that listens everywhere can be reached from its own machine.
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (nothing is bound to it)
+_OK = 200
 
 
 @click.command
@@ -29,28 +34,63 @@ def health(ready: bool) -> None:
       signup-sync health --ready
       ADMIN_ADDRESS=127.0.0.1:9091 signup-sync health
     """
-    settings = AdminSettings.from_environment()
-    if settings.admin is None:
+    try:
+        addresses = admin_addresses()
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    if not addresses:
         raise Refused("ADMIN_ADDRESS is off, so that nobody can ask the worker")
-    host, port = settings.admin
-    host = _EVERYWHERE.get(host, host)
     path = "/readyz" if ready else "/livez"
-    answers = [_ask(host, port + number, path) for number in range(settings.processes)]
-    bad = [line for status, line in answers if status != HTTPStatus.OK]
+    answers = [_ask(_EVERYWHERE.get(host, host), port, path) for host, port in addresses]
+    bad = [line for status, line in answers if status != _OK]
     click.echo("\n".join(bad or [answers[0][1]]))
     raise SystemExit(1 if bad else 0)
 
 
 def _ask(host: str, port: int, path: str) -> tuple[int, str]:
     """The status and the first line of the answer; status 0 if there is none."""
-    connection = HTTPConnection(host, port, timeout=TIMEOUT)
+    asked = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    request = f"GET {path} HTTP/1.0\r\nHost: {asked}\r\n\r\n".encode()
     try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read(1000).decode(errors="replace").partition("\n")[0]
+        return _parse(_exchange(host, port, request, time.monotonic() + TIMEOUT))
     except TimeoutError:
-        return 0, f"no answer from {host}:{port} in {TIMEOUT:g} seconds"
-    except (OSError, HTTPException) as error:
-        return 0, f"no worker at {host}:{port}: {getattr(error, 'strerror', None) or error}"
-    finally:
-        connection.close()
+        return 0, f"no answer from {asked} in {TIMEOUT:g} seconds"
+    except OSError as error:
+        return 0, f"no worker at {asked}: {error.strerror or error}"
+    except ValueError:
+        return 0, f"no worker at {asked}: what answers there is none"
+
+
+def _exchange(host: str, port: int, request: bytes, until: float) -> bytes:
+    """The answer. Raises `OSError`, `TimeoutError` among others."""
+    for _ in range(TRIES):
+        with socket.create_connection((host, port), TIMEOUT) as connection, suppress(ConnectionResetError):
+            connection.sendall(request)
+            if answer := _read(connection, until):
+                return answer
+        time.sleep(PAUSE)
+    raise OSError("connections are closed without an answer")
+
+
+def _read(connection: socket.socket, until: float) -> bytes:
+    """What comes until the other side closes the connection. Raises `TimeoutError` and other `OSError`s."""
+    answer = b""
+    while len(answer) < MAX_ANSWER:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
+        part = connection.recv(MAX_ANSWER)
+        if not part:
+            break
+        answer += part
+    return answer
+
+
+def _parse(answer: bytes) -> tuple[int, str]:
+    """The status and the first line of the content. Raises `ValueError` for what is no HTTP."""
+    head, _, content = answer.partition(b"\r\n\r\n")
+    version, status, *_ = head.split(None, 2)
+    if not version.startswith(b"HTTP/1."):
+        raise ValueError
+    return int(status), content.decode(errors="replace").partition("\n")[0]

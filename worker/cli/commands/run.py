@@ -8,7 +8,8 @@ import click
 from worker.assembly import Worker, check_queues
 from worker.cli import logs
 from worker.cli.refused import Refused
-from worker.settings import MAX_PROCESSES, WorkerSettings
+from worker.environment import MAX_PROCESSES
+from worker.settings import WorkerSettings
 from worker.signals import take_signals
 from worker.supervisor import run_processes, stop_with_input, worker_command
 from worker.text import pause_in_words
