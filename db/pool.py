@@ -16,6 +16,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from db.credentials import Conninfo, resolved
 from db.statements import statement
+from db.tables.rehearsal import rehearse
 from db.tables.worker_pause import WorkerPause, read_worker_pause
 from signup_sync.postgres.statements import Connection
 
@@ -114,6 +115,17 @@ class Database:
             if row is None or row[0]:
                 raise DatabaseReadOnly("the server is read-only")
             connection.execute(statement("lock_tables"))
+            connection.rollback()
+
+    def rehearse(self) -> None:
+        """Find out whether rows are written in time, by some that are rolled back (`db.tables.rehearsal`).
+
+        On a connection of its own, like `probe`, whose answer may be quick while inserts are not. Raises
+        `psycopg.Error` if not.
+        """
+        with psycopg.connect(self._conninfo(), prepare_threshold=None) as connection:
+            connection.execute(statement("set_limits"), self._limits)
+            rehearse(connection)
             connection.rollback()
 
     def read_pause(self) -> WorkerPause | None:

@@ -106,7 +106,8 @@ class Worker:
         self.ended_by: WorkerPause | None = None
 
         self._database = remote.database
-        self._gate = DatabaseGate(self._database, instrumentation, clock)
+        statement_timeout = settings.statement_timeout_ms / 1000
+        self._gate = DatabaseGate(self._database, instrumentation, clock, statement_timeout=statement_timeout)
         self._pause_switch = PauseSwitch(
             self._database,
             self._gate,
@@ -123,7 +124,7 @@ class Worker:
             self._database,
             self._gate,
             self._acknowledger,
-            statement_timeout=settings.statement_timeout_ms / 1000,
+            statement_timeout=statement_timeout,
             instrumentation=instrumentation,
             clock=clock,
         )

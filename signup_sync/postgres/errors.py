@@ -53,6 +53,9 @@ _BY_CODE = {
 }
 
 
+_TOO_SLOW = ("55P03", "57014")  # lock_not_available, query_canceled
+
+
 def fault_of(error: psycopg.Error) -> Fault:
     """Say whose fault an error is.
 
@@ -63,6 +66,11 @@ def fault_of(error: psycopg.Error) -> Fault:
     if error.sqlstate is None:
         return Fault.MESSAGE if isinstance(error, psycopg.DataError) else Fault.DATABASE
     return _BY_CODE.get(error.sqlstate) or _BY_CLASS.get(error.sqlstate[:2], Fault.PASSING)
+
+
+def is_too_slow(error: psycopg.Error) -> bool:
+    """Whether a statement was given up for its time: somebody holds a lock, or the statement, or all of it, is slow."""
+    return error.sqlstate in _TOO_SLOW
 
 
 def describe(error: psycopg.Error) -> str:

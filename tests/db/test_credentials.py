@@ -170,6 +170,7 @@ def test_the_statements_run_under_the_worker_role(database_url: str, worker_role
     reply = NewActivity(uuid.uuid4(), "ada", "hello back", parent.uuid, None, now)
     with closing(open_database(f"{database_url}?user={worker_role}")) as database:
         database.probe()
+        database.rehearse()
         assert database.read_pause() is None
         with database.transaction() as connection:
             users = insert_users(connection, [NewUser(name, name, "ada", None, now) for name in ("ada", "ida")])

@@ -291,6 +291,50 @@ def test_the_probe_says_that_a_lock_keeps_writers_out(database: Database, databa
             database.probe()
 
 
+SLOW = """
+    CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(30); RETURN NEW; END';
+    CREATE TRIGGER slow BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION wait()
+"""
+
+
+@pytest.mark.parametrize("table", ["users", "activities"])
+def test_the_rehearsal_says_that_inserts_are_slow_where_the_probe_does_not(database_url: str, table: str) -> None:
+    with psycopg.connect(database_url) as operator:
+        operator.execute(SLOW.format(table=table).encode())
+    with opened(database_url, statement_timeout_ms=200) as database:
+        database.probe()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            database.rehearse()
+
+
+def test_the_rehearsal_says_that_replies_cannot_be_counted(database_url: str) -> None:
+    with psycopg.connect(database_url) as operator:
+        operator.execute(SLOW.replace("INSERT", "UPDATE").format(table="activities").encode())
+    with opened(database_url, statement_timeout_ms=200) as database, pytest.raises(psycopg.errors.QueryCanceled):
+        database.rehearse()
+
+
+def test_a_rehearsal_leaves_nothing_behind_and_is_in_nobodys_way(database: Database, database_url: str) -> None:
+    with psycopg.connect(database_url) as other:
+        other.execute(INSERT_ADA)  # who writes is not in the way
+        database.rehearse()
+        database.rehearse()
+        other.rollback()
+
+    assert count_users(database_url) == 0
+
+
+def test_a_rehearsal_does_not_mind_what_the_database_has_against_its_rows(
+    database: Database, database_url: str
+) -> None:
+    with psycopg.connect(database_url) as operator:
+        operator.execute("ALTER TABLE users ADD CHECK (email IS NOT NULL)")
+
+    database.rehearse()
+
+    assert count_users(database_url) == 0
+
+
 def test_the_probe_does_not_wait_forever_for_a_network_that_swallows_everything(
     postgres: Postgres, database_url: str
 ) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from db.statements import statement
+from db.tables.rehearsal import rehearse
 from db.tables.worker_pause import REASON_MAX_LENGTH, WHO_MAX_LENGTH, WorkerPause
 from signup_sync.postgres.statements import Connection
 from worker.clock import Clock
@@ -154,6 +155,7 @@ class MemoryDatabase:
         self.before: Callable[[str, Mapping[str, Any]], None] = lambda _name, _parameters: None
         self.lost_commits = 0
         self.probes = 0
+        self.rehearsals = 0
         self.looks = 0  # at the pause
         self.commits = 0
 
@@ -171,6 +173,17 @@ class MemoryDatabase:
         if self.away:
             raise self.away
         self.before("probe", {})
+
+    def rehearse(self) -> None:
+        """Its statements are those of any write, by rows that are no message's."""
+        self.rehearsals += 1
+        if self.away:
+            raise self.away
+        connection = MemoryConnection(self)
+        try:
+            rehearse(cast("Connection", connection))
+        finally:
+            connection.rollback()
 
     def reset(self) -> None:
         if self.away:

@@ -1,5 +1,8 @@
 """A worker as a process, whose Postgres goes away; all other ways are in `tests/worker/pipeline` and `tests/faults`."""
 
+import time
+
+import psycopg
 import pytest
 
 from db.migrations import migrate
@@ -35,6 +38,24 @@ def test_a_restart_in_the_middle_of_a_batch_costs_nothing(
     wait_until(lambda: not sum(queues.counts()), BACK, "the queue is not empty")
     assert queues.dead_letter_count() == 0
     assert len(worker.events("paused")) == len(worker.events("resumed")) <= 2
+
+
+def test_inserts_that_are_slow_while_all_else_is_quick_cost_nothing(
+    database_url: str, queues: Queues, start_worker: StartWorker
+) -> None:
+    with psycopg.connect(database_url) as operator:
+        operator.execute("CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); END'")
+        operator.execute("CREATE TRIGGER slow BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION wait()")
+    worker = start_worker(STATEMENT_TIMEOUT_MS="200", MAX_ATTEMPTS="1")
+    queues.send(sign_up("ada"))
+    assert "statement timeout" in worker.wait_for("paused")["reason"]
+    time.sleep(3)  # in which the worker could have gone on
+
+    with psycopg.connect(database_url) as operator:
+        operator.execute("DROP TRIGGER slow ON users")
+
+    wait_for_users(database_url, {"ada"})
+    assert_one_outage(worker, queues)
 
 
 def test_a_database_that_was_not_migrated_is_waited_for(

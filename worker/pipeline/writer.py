@@ -15,7 +15,7 @@ from db.tables.activities import ActivitiesInserted, NewActivity, insert_activit
 from db.tables.users import NewUser, UsersInserted, insert_users
 from signup_sync.backoff import exponential
 from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
-from signup_sync.postgres.errors import Fault, describe, fault_of
+from signup_sync.postgres.errors import Fault, describe, fault_of, is_too_slow
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.delivery import Delivery
 from worker.failure import FailureReason
@@ -32,8 +32,6 @@ STATEMENTS = 4  # of a transaction; there may be more, but not all of them as sl
 STALE_DELAY = 0.1  # seconds before a batch that failed in an outage that is over is tried again
 
 _CONFLICT = "40"  # class of SQLSTATE: Transaction Rollback
-# lock_not_available and query_canceled: somebody holds a lock, or the whole database is slow.
-_TOO_SLOW = ("55P03", "57014")
 
 log = structlog.get_logger()
 
@@ -129,10 +127,13 @@ class Writer:
         return []
 
     def _fault(self, error: psycopg.Error) -> tuple[Fault, psycopg.Error]:
-        """Whose fault it is; a statement that took too long is the database's if the probe has its difficulties too."""
-        if error.sqlstate in _TOO_SLOW:
+        """Whose fault it is; a statement that took too long is the database's if others take too long as well: those of
+        the probe, or those that write rows of no message."""
+        if is_too_slow(error):
+            self._instrumentation.busy(2 * self._transaction_limit)
             try:
                 self._database.probe()
+                self._database.rehearse()
             except psycopg.Error as probe_error:
                 return Fault.DATABASE, probe_error
         return fault_of(error), error

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 
-from tests.support.events import sign_up
+from tests.support.events import activity, sign_up
 from tests.support.memory_system import MemorySystem
 
 DAY = 86_400  # seconds
@@ -361,6 +362,112 @@ def test_a_statement_that_took_too_long_for_one_message_costs_only_that_one(syst
     system.run_until_empty()
 
     assert {*system.database.users} == {"user0", "user1", "user2", "user4"}
+    assert system.reasons() == ["attempts_exhausted"]
+    assert not system.logged("paused")
+
+
+def slow(name: str, _: Mapping[str, Any]) -> None:
+    """All inserts are, and nothing else."""
+    if name.startswith("insert"):
+        raise psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
+
+
+@pytest.mark.queues(max_receive_count=2)
+@pytest.mark.parametrize("count", [1, 2, 3, 250])
+def test_inserts_that_are_slow_for_a_day_while_all_else_is_quick_cost_nothing(system: MemorySystem, count: int) -> None:
+    """The probe does not write, and so would see no outage; one message alone could be slow by its own fault."""
+    system.database.before = slow
+    system.worker()
+    system.send(*people(count))
+    system.clock.sleep(60)
+    received = receives(system)
+    system.clock.sleep(DAY)
+
+    assert receives(system) == received
+    assert all(message.receive_count <= 1 for message in system.events.messages)
+    assert not system.dead_letters
+    assert len(system.logged("paused")) == 1
+    assert not system.logged("retried_later")
+    system.database.before = lambda _name, _parameters: None
+    system.run_until_empty(within=60)
+    assert len(system.database.users) == count
+    assert not system.dead_letters
+
+
+@pytest.mark.queues(max_receive_count=1)
+def test_slow_inserts_of_activities_alone_are_the_databases_fault_too(system: MemorySystem) -> None:
+    def before(name: str, _: Mapping[str, Any]) -> None:
+        if name == "insert_activities":
+            raise psycopg.errors.LockNotAvailable("canceling statement due to lock timeout")
+
+    system.send(sign_up("ada"))
+    system.worker()
+    system.run_until_empty()
+    system.database.before = before
+    system.send(activity("ada", id=str(UUID(int=1))))
+    system.clock.sleep(DAY)
+    assert not system.dead_letters
+
+    system.database.before = lambda _name, _parameters: None
+    system.run_until_empty(within=60)
+
+    assert len(system.database.activities) == 1
+
+
+def test_a_few_messages_that_are_slow_by_themselves_stop_nobody_even_if_nothing_else_comes(
+    system: MemorySystem,
+) -> None:
+    """No commit for long is no proof either: these two are all there is."""
+
+    def before(_: str, parameters: Mapping[str, Any]) -> None:
+        if {"user0", "user1"} & {*parameters.get("cognito_user_ids", [])}:
+            raise psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
+
+    system.database.before = before
+    system.worker()
+    system.send(*people(2))
+    system.clock.sleep(60)
+    system.send(sign_up("user2"))
+    system.clock.run_until(lambda: "user2" in system.database.users, within=10)
+    system.run_until_empty()
+
+    assert system.reasons() == ["attempts_exhausted", "attempts_exhausted"]
+    assert not system.logged("paused")
+
+
+def test_after_slow_inserts_an_outage_of_another_kind_is_over_with_the_probe(system: MemorySystem) -> None:
+    system.database.before = slow
+    system.worker()
+    system.send(sign_up("ada"))
+    system.clock.sleep(600)
+    system.database.before = lambda _name, _parameters: None
+    system.run_until_empty(within=60)
+    rehearsals = system.database.rehearsals
+
+    system.database.away = AWAY
+    system.send(sign_up("bob"))
+    system.clock.sleep(600)
+    system.database.away = None
+    system.run_until_empty(within=60)
+
+    assert system.database.rehearsals == rehearsals > 600 / 5
+
+
+def test_a_rehearsed_row_that_the_database_refuses_is_no_outage(system: MemorySystem) -> None:
+    """An operator may have a constraint of their own, that only rows of events satisfy."""
+
+    def before(_: str, parameters: Mapping[str, Any]) -> None:
+        ids = parameters.get("cognito_user_ids", [])
+        if any(id_.startswith("rehearsal") for id_ in ids):
+            raise psycopg.errors.CheckViolation("not one of ours")
+        if "user3" in ids:
+            raise psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
+
+    system.database.before = before
+    system.worker()
+    system.send(*people(5))
+    system.run_until_empty()
+
     assert system.reasons() == ["attempts_exhausted"]
     assert not system.logged("paused")
 
