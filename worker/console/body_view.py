@@ -10,6 +10,7 @@ a person. Of every other value only its type and length are left, and of every o
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from markupsafe import Markup, escape
 
@@ -17,6 +18,7 @@ from worker.dead_letters.lossless_json import is_json, pretty
 from worker.text import printable
 
 MAX_LAID_OUT = 65_536  # characters; of a longer body the beginning is shown, as it was sent
+MAX_TOKENS = 10_000  # as many of HTML's elements; the same for a body of more
 
 # RFC 8259, 2 "JSON Grammar": white space, a string, a structural character, or anything up to the next of them.
 _TOKEN = re.compile(r'[ \t\n\r]+|"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
@@ -48,7 +50,7 @@ class _Token:
 
 def laid_out(body: str, *, revealed: bool) -> Markup:
     """The body as HTML for a `<pre>`."""
-    if not is_json(body) or len(body) > MAX_LAID_OUT:
+    if not is_json(body) or len(body) > MAX_LAID_OUT or _has_many_tokens(body):
         return _as_sent(body) if revealed else _span("masked", f"{len(body):,} characters that are not shown")
     return Markup("").join(_shown(token, revealed=revealed) for token in _tokens(pretty(body)))
 
@@ -72,6 +74,12 @@ def editable(body: str) -> str:
 def visible(text: str) -> str:
     """Text from anywhere, of which nothing is hidden and nothing obeyed; it has still to be escaped for HTML."""
     return printable(text, lines=True)
+
+
+def _has_many_tokens(body: str) -> bool:
+    """White space does not count, which is shown without an element of its own."""
+    tokens = (found for found in _TOKEN.finditer(body) if not found[0].isspace())
+    return next(islice(tokens, MAX_TOKENS, None), None) is not None
 
 
 def _as_sent(body: str) -> Markup:

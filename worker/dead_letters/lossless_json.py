@@ -12,6 +12,7 @@ from collections.abc import Iterator
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 _SPACE = re.compile(r"[ \t\n\r]*")
 _INDENT = "  "
+MAX_INDENTED = 8  # levels of nesting that get lines of their own; events have three
 
 _decode = json.JSONDecoder().raw_decode
 
@@ -35,7 +36,11 @@ def as_json(text: str) -> str:
 
 
 def pretty(text: str) -> str:
-    """One member or element a line; what is not JSON is returned as it is."""
+    """One member or element a line; what is not JSON is returned as it is.
+
+    What is nested deeper than `MAX_INDENTED` stays on one line: else the indentation alone would make hundreds of
+    megabytes of a message that is nothing but brackets. So the text is at most 18 times as long.
+    """
     if not is_json(text):
         return text
     tokens = _TOKEN.findall(text)
@@ -88,13 +93,14 @@ def _laid_out(tokens: list[str], following: list[str]) -> Iterator[str]:
         yield this
         if this in ("{", "["):
             depth += 1
+        indented = depth <= MAX_INDENTED
         if after in ("}", "]"):
             depth -= 1
-            if this not in ("{", "["):
+            if this not in ("{", "[") and indented:
                 yield "\n" + _INDENT * depth
-        elif this in ("{", "[", ","):
+        elif this in ("{", "[", ",") and indented:
             yield "\n" + _INDENT * depth
-        elif this == ":":
+        elif this in (",", ":"):
             yield " "
 
 

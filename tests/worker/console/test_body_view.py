@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.events import activity, sign_up
-from worker.console.body_view import MAX_LAID_OUT, editable, laid_out
+from worker.console.body_view import MAX_LAID_OUT, MAX_TOKENS, editable, laid_out
 from worker.dead_letters.lossless_json import compact, pretty
 
 JSON = st.recursive(
@@ -95,3 +95,27 @@ def test_of_a_body_that_is_very_long_the_beginning_is_shown() -> None:
 
     assert text(laid_out(body, revealed=True)).endswith("x\n5 more characters: signup-sync dlq show")
     assert "x" not in text(laid_out(body, revealed=False))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 900 + ",".join(["1"] * 30_000) + "]" * 900,
+        '{"a":' * 900 + '"' + "x" * 60_000 + '"' + "}" * 900,
+        "[" + ",".join(["1"] * 4_900) + "]",
+        json.dumps(["\U000e0001" * 20_000], ensure_ascii=False),
+    ],
+    ids=["many elements", "deep", "as many elements as are shown", "characters that cannot be seen"],
+)
+@pytest.mark.parametrize("revealed", [True, False])
+def test_whatever_a_body_is_its_html_is_bounded(body: str, revealed: bool) -> None:
+    html = laid_out(body, revealed=revealed)
+
+    assert len(html) <= 18 * len(body) + 60 * MAX_TOKENS
+
+
+def test_a_body_of_more_tokens_than_a_page_can_show_is_shown_as_it_was_sent() -> None:
+    body = json.dumps([0] * MAX_TOKENS)
+
+    assert text(laid_out(body, revealed=True)) == body
+    assert text(laid_out(body, revealed=False)) == f"{len(body):,} characters that are not shown"

@@ -79,6 +79,45 @@ def test_each_member_has_its_line() -> None:
     ]
 
 
+def test_what_is_nested_deep_stays_on_one_line() -> None:
+    text = "[" * 10 + '{"a":[1,2]},{}' + "]" * 10
+
+    assert pretty(text).splitlines() == [
+        *("  " * depth + "[" for depth in range(8)),
+        "  " * 8 + '[[{"a": [1, 2]}, {}]]',
+        *("  " * depth + "]" for depth in reversed(range(8))),
+    ]
+    assert compact(pretty(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 900 + ",".join(["1"] * 32_000) + "]" * 900,
+        "[" * 8 + ",".join(["[]"] * 20_000) + "]" * 8,
+        "[" * 7 + ",".join(["[1]"] * 16_000) + "]" * 7,
+        '{"":' * 900 + "[" + ",".join(['{"":0}'] * 8_000) + "]" + "}" * 900,
+        "[" + ",".join(["[[[[[[[1]]]]]]]"] * 4_000) + "]",
+    ],
+    ids=["elements at the bottom", "empty", "of one element", "members", "bushy"],
+)
+def test_whatever_is_laid_out_it_is_not_much_longer(text: str) -> None:
+    shown = pretty(text)
+
+    assert shown != text
+    assert len(shown) <= 18 * len(text)
+    assert compact(shown) == text
+
+
+@settings(max_examples=50)
+@given(VALUES, st.integers(0, 900))
+def test_so_is_any_value_at_any_depth(value: object, depth: int) -> None:
+    text = "[" * depth + json.dumps(value, separators=(",", ":")) + "]" * depth
+
+    assert len(pretty(text)) <= 18 * len(text)
+    assert compact(pretty(text)) == compact(text)
+
+
 @pytest.mark.parametrize(
     ("text", "path", "changed"),
     [

@@ -1,6 +1,5 @@
 """Editor of an event, with what the worker would say of it, and the difference, before it is sent."""
 
-import difflib
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -10,6 +9,7 @@ from worker.console.body_view import editable
 from worker.console.dead_letter_cache import Listed
 from worker.console.pages.letters import find, follow
 from worker.console.request import Problem, Visit, see_other
+from worker.dead_letters.differences import difference
 from worker.dead_letters.lossless_json import compact
 from worker.dead_letters.replay import Edit
 
@@ -45,8 +45,7 @@ class Draft:
     @property
     def difference(self) -> list[str]:
         """Of both as they are laid out, as lines of a unified diff without its head."""
-        before, after = (editable(body).splitlines() for body in (self.letter.message.body, self.body))
-        return list(difflib.unified_diff(before, after, lineterm=""))[2:MAX_DIFFERENCE]
+        return difference(editable(self.letter.message.body), editable(self.body))[2:MAX_DIFFERENCE]
 
 
 def open_(visit: Visit) -> Response:
@@ -62,9 +61,10 @@ def show(visit: Visit) -> Response:
     letter = _letter(visit)
     if not visit.session.is_revealed(letter.id):
         return see_other(f"/letters/{letter.id}")
-    if len(letter.message.body) > MAX_EDITED:
+    text = editable(letter.message.body)
+    if len(text) > MAX_EDITED:
         raise Problem(f"This event is too long for a page: use signup-sync dlq edit {letter.id}.")
-    return _page(visit, Draft(letter, editable(letter.message.body)), checked=False)
+    return _page(visit, Draft(letter, text), checked=False)
 
 
 def check(visit: Visit) -> Response:

@@ -1,11 +1,11 @@
 """Differences that edits make, as they are shown before anything is sent."""
 
-import difflib
 from collections.abc import Sequence
 
 import click
 
 from worker.cli.terminal import styled
+from worker.dead_letters.differences import difference
 from worker.dead_letters.lossless_json import pretty
 from worker.dead_letters.replay import Edit
 from worker.text import printable
@@ -28,7 +28,6 @@ def show_differences(groups: Sequence[Sequence[Edit]]) -> None:
 
 def show_difference(edit: Edit) -> None:
     """All lines that change, and some around them."""
-    before, after = (pretty(body).splitlines() for body in (edit.letter.message.body, edit.body))
-    lines = list(difflib.unified_diff(before, after, edit.letter.id, "edited", lineterm=""))
+    lines = difference(pretty(edit.letter.message.body), pretty(edit.body), (edit.letter.id, "edited"))
     for line in lines or [f"  {edit.letter.id}: nothing changes"]:
         click.echo(styled(printable(line), color=_COLORS.get(line[:1])))
