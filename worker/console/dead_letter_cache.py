@@ -5,10 +5,10 @@ repeated while somebody has pages open, and takes at most a tenth of the time, s
 hidden from the others. A copy from before that is not shown: the first page waits for a new one. Who wants to act goes
 first: the look under way is given up.
 
-The copy is bounded: `MAX_LISTED` messages and `MAX_BYTES` of bodies. What is beyond is counted and not listed.
+The copy is bounded: `MAX_LISTED` messages and `MAX_BYTES` of bodies and attributes. What is beyond is counted and not
+listed.
 """
 
-import json
 import re
 import threading
 import time
@@ -21,14 +21,16 @@ from signup_sync.sqs import SqsError
 from worker.aws.sqs import Queue, QueueAttributes, Received
 from worker.console.body_view import plain_text
 from worker.console.watched_loop import AUDIENCE, WatchedLoop
-from worker.dead_letters.dead_letter import DeadLetter
+from worker.dead_letters.dead_letter import DeadLetter, as_text
 from worker.dead_letters.groups import Group, groups_of
 from worker.dead_letters.scan import Scan
 
 MAX_LISTED = 20_000  # messages
-MAX_BYTES = 33_554_432  # of their bodies together
+MAX_BYTES = 33_554_432  # of their bodies and attributes together
 PART_OF_TIME = 10  # a look is followed by that many times as long without one
 MAX_ID = 128  # characters, of a user's id (`signup_sync.events`)
+MAX_NAMED = 128  # characters of a reason and a time that a page shows
+MAX_DETAIL = 400  # characters of a detail that a page shows, as many as it filters by
 
 WRONG_QUEUE = (
     "the queue of DLQ_URL has a redrive policy of its own: each look counts as a receive, and would move messages on;"
@@ -42,17 +44,17 @@ _is_unmistakable = re.compile(r"[^\s@]+@[^\s@]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-
 class Listed(DeadLetter):
     """A dead letter that thousands of others are filtered with.
 
-    `user_id` is the user's whom the event is about, or who wrote it; None if it does not say.
+    `user_id` is the user's whom the event is about, or who wrote it; None if it does not say. Of the event only its id
+    and type are kept beside its text: read, one of a few bytes a value takes twenty times as much.
     """
 
     __slots__ = ("_kind", "_plain", "_why", "identities", "text", "user_id")
 
     def __init__(self, message: Received) -> None:
         super().__init__(message)
-        self._why = super().reason
+        self._why = super().reason[:MAX_NAMED]
         self._kind = super().event_type
-        plain = json.dumps(self._event, ensure_ascii=False)
-        self.text = f"{message.body}\n{plain}".casefold()
+        self.text = f"{message.body}\n{as_text(self._event)}".casefold()
         self._plain: str | None = None
         data = self._event.get("data")
         data = data if isinstance(data, dict) else {}
@@ -60,10 +62,19 @@ class Listed(DeadLetter):
         self.user_id = _user_id(data.get("cognito_user_id")) or _user_id(event_id)
         given = (event_id, data.get("cognito_user_id"), data.get("handle"), data.get("email"))
         self.identities = frozenset(value.casefold() for value in given if isinstance(value, str))
+        self._event = {name: value for name in ("id", "type") if isinstance(value := self._event.get(name), str)}
 
     @property
     def reason(self) -> str:
         return self._why
+
+    @property
+    def detail(self) -> str:
+        return super().detail[:MAX_DETAIL]
+
+    @property
+    def failed_at(self) -> str:
+        return super().failed_at[:MAX_NAMED]
 
     @property
     def event_type(self) -> str:
@@ -241,7 +252,7 @@ class DeadLetterCache:
     def _look(self) -> Snapshot | None:
         """None if it was given up."""
         started_at = time.time()
-        letters = _Gathered()
+        letters = Gathered()
         with Scan(self._queue, self._describe()) as inspection:
             for message in inspection:
                 letters.add(message)
@@ -257,7 +268,7 @@ class DeadLetterCache:
         return attributes
 
 
-class _Gathered:
+class Gathered:
     """The messages of a look."""
 
     def __init__(self) -> None:
@@ -272,7 +283,7 @@ class _Gathered:
         self._reasons[letter.reason] += 1
         self._types[letter.event_type] += 1
         self._oldest_at = min(self._oldest_at, message.sent_at)
-        self._bytes += len(message.body)
+        self._bytes += _size(message)
         if len(self._letters) < MAX_LISTED and self._bytes <= MAX_BYTES:
             self._letters.append(letter)
 
@@ -291,6 +302,12 @@ class _Gathered:
             in_flight_elsewhere=elsewhere,
             at_limit=at_limit,
         )
+
+
+def _size(message: Received) -> int:
+    """About how many bytes it takes."""
+    values = [value for attribute in message.attributes.values() for value in attribute.values()]
+    return len(message.body) + sum(len(value) for value in values if isinstance(value, str | bytes))
 
 
 def _without(snapshot: Snapshot, message_ids: Collection[str]) -> Snapshot:

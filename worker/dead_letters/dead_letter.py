@@ -85,7 +85,9 @@ class DeadLetter:
     @property
     def names(self) -> frozenset[str]:
         """The ids it may be asked for by: its own, whole or short, the one it had in the events queue, its event's."""
-        return frozenset({self.id, self.short_id, self._attribute("source_message_id"), str(self._event.get("id"))})
+        event_id = self._event.get("id")
+        given = [] if isinstance(event_id, dict | list) else [str(event_id)]
+        return frozenset({self.id, self.short_id, self._attribute("source_message_id"), *given})
 
     def original(self, body: str | None = None) -> Outgoing:
         """The message as it was before it failed, or with another body."""
@@ -100,7 +102,7 @@ class DeadLetter:
         wanted = text.casefold()
         if wanted in self.message.body.casefold():
             return True
-        return wanted in json.dumps(self._event, ensure_ascii=False).casefold()
+        return wanted in as_text(self._event).casefold()
 
     def _attribute(self, name: str) -> str:
         return str(self.message.attributes.get(name, {}).get("StringValue", ""))
@@ -123,10 +125,11 @@ class Match:
             if not isinstance(event, dict) or key not in event:
                 return False
             event = event[key]
-        text = event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)
+        written = as_text(event)
+        text = event if isinstance(event, str) else written
         if self.part:
             return self.value.casefold() in text.casefold()
-        return self.value in (text, json.dumps(event), json.dumps(event, ensure_ascii=False))
+        return written != "" and self.value in (text, written, as_text(event, ensure_ascii=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,14 @@ def _members(body: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return event if isinstance(event, dict) else {}
+
+
+def as_text(value: Any, *, ensure_ascii: bool = False) -> str:
+    """A value of an event as JSON; empty if it is nested so deep that it could just be read."""
+    try:
+        return json.dumps(value, ensure_ascii=ensure_ascii)
+    except RecursionError:
+        return ""
 
 
 def plain_name(value: object) -> str | None:

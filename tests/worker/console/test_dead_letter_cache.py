@@ -8,8 +8,8 @@ import pytest
 from tests.support.dlq import Dlq
 from tests.support.events import sign_up
 from tests.support.sqs import Queues
-from worker.aws.sqs import Queue
-from worker.console.dead_letter_cache import DeadLetterCache
+from worker.aws.sqs import Queue, Received
+from worker.console.dead_letter_cache import MAX_BYTES, MAX_DETAIL, MAX_NAMED, DeadLetterCache, Gathered
 
 AUDIENCE = 0.2  # seconds
 WAIT = 30.0  # seconds
@@ -49,3 +49,27 @@ def test_who_wants_to_act_waits_for_a_look_that_begins_then(cache: DeadLetterCac
     assert snapshot is not None
     assert snapshot.taken_at >= asked_at
     assert snapshot.total == 2
+
+
+def test_of_a_message_that_is_long_where_a_page_shows_it_the_beginning_is_kept(
+    cache: DeadLetterCache, dlq: Dlq
+) -> None:
+    [message_id] = dlq.fill("[" * 990 + "]" * 990, reason="r" * 1000, detail="d" * 100_000)
+
+    snapshot = cache.snapshot(WAIT)
+
+    assert snapshot is not None
+    letter = snapshot.by_id[message_id]
+    assert (letter.reason, letter.detail) == ("r" * MAX_NAMED, "d" * MAX_DETAIL)
+    assert [(group.reason, group.detail) for group in snapshot.groups] == [("r" * MAX_NAMED, "d" * MAX_DETAIL)]
+
+
+def test_attributes_count_for_what_is_kept() -> None:
+    attributes = {"failure_detail": {"DataType": "String", "StringValue": "d" * (MAX_BYTES // 4)}}
+    gathered = Gathered()
+
+    for number in range(10):
+        gathered.add(Received(str(number), "handle", sign_up("ada"), 1, attributes))
+
+    snapshot = gathered.snapshot(0.0, 0, at_limit=False)
+    assert (snapshot.total, len(snapshot.letters)) == (10, 3)

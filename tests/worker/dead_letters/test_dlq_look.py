@@ -319,3 +319,17 @@ def test_the_wrong_queue_is_refused(dlq: Dlq) -> None:
 
 def test_a_missing_setting_is_named(dlq: Dlq) -> None:
     assert dlq.run("list", DLQ_URL="").stderr == "signup-sync: DLQ_URL is not set\n"
+
+
+@pytest.mark.parametrize("depth", [900, 30])
+def test_an_event_that_is_nothing_but_brackets_does_not_fill_a_terminal(dlq: Dlq, depth: int) -> None:
+    body = '{"id": "x", "data": ' + "[" * depth + ",".join(["[]"] * 20_000) + "]" * depth + "}"
+    [message_id] = dlq.fill(body, detail="[" * 60_000)
+
+    for arguments in (("show", message_id), ("show", message_id, "--json"), ("list",), ("list", "--json")):
+        shown = dlq.run(*arguments)
+        assert shown.returncode == 0
+        assert len(shown.stdout) < 6 * len(body)
+    edited = dlq.run("edit", message_id, "--set", "data=null", "--dry-run")
+    assert edited.stderr.count("\n") == 1
+    assert len(edited.stdout) < 10 * len(body)
