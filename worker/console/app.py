@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -13,12 +12,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from worker.console.console import Console
+from worker.console.defect import log_defect
 from worker.console.pages import audit_log, editor, feed, group_editor, letters, login, overview, pause, users
 from worker.console.request import Headed, Problem, ask, change, look
 
 _FOLDER = Path(__file__).parent
-
-log = structlog.get_logger()
 
 
 class _Files(StaticFiles):
@@ -53,7 +51,7 @@ def application(console: Console) -> Starlette:
         Route("/letters/{id}/open", ask(editor.open_), methods=["POST"]),
         Route("/letters/{id}/check", ask(editor.check), methods=["POST"]),
         Route("/letters/{id}/send", change(editor.send), methods=["POST"]),
-        Route("/jobs/{number:int}", look(letters.show_job)),
+        Route("/jobs/{number}", look(letters.show_job)),
         Route("/users", look(users.show)),
         Route("/users", ask(users.look_up), methods=["POST"]),
         Route("/users/reveal", ask(users.reveal), methods=["POST"]),
@@ -83,16 +81,8 @@ def _http_problem(request: Request, error: Exception) -> Response:
 
 
 def _defect(request: Request, error: Exception) -> Response:
-    # Its text may quote what people wrote.
-    log.error("page_failed", path=request.scope["path"], error=type(error).__name__, where=_where(error))
+    log_defect("page_failed", error, path=request.scope["path"])
     return _error_page(request, 500, f"This page has failed ({type(error).__name__}); the console's log says where.")
-
-
-def _where(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
 
 
 def _error_page(request: Request, status: int, text: str) -> Response:

@@ -154,7 +154,11 @@ class DeadLetterCache:
         self.problem: str | None = None
         self._using = threading.Lock()  # the queue: one look or one action at a time
         self._loop = WatchedLoop(
-            "dead-letters", self._look_and_keep, lambda: float("inf") if self._acting else self._due_at, audience
+            "dead-letters",
+            self._look_and_keep,
+            lambda: float("inf") if self._acting else self._due_at,
+            lambda problem: self._put(None, problem, 0.0),
+            audience,
         )
         self._changed = self._loop.changed  # guards what follows
         self._acting = 0  # who wants to act, or does

@@ -7,14 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
 
-import structlog
-
 from signup_sync.sqs import SqsError
+from worker.console.defect import in_words, log_defect
 
 MAX_KEPT = 50  # jobs, of which the results can still be seen
 MAX_NAMED = 100  # messages of a job that were not done
-
-log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -84,10 +81,9 @@ class Jobs:
             work(job)
         except (SqsError, JobRefused) as error:
             job.problem = str(error)
-        except Exception as error:
-            job.problem = f"it failed ({type(error).__name__}); the console's log says where"
-            log.exception("job_failed", action=job.action)
-            raise
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is logged and said)
+            job.problem = in_words(error)
+            log_defect("job_failed", error, action=job.action)
         finally:
             job.finished.set()
 

@@ -45,6 +45,8 @@ class Seen:
     """Age of the oldest event in the queue, of CloudWatch."""
     oldest_problem: str | None
     """Why that is not known."""
+    problem: str | None = None
+    """Why nothing could be asked."""
 
 
 class OldestMessage:
@@ -109,7 +111,7 @@ class SystemMonitor:
         self._database = database
         self._executor = executor
         self._oldest = oldest
-        self._loop = WatchedLoop("monitor", self._look, self._due_at)
+        self._loop = WatchedLoop("monitor", self._look, self._due_at, self._look_failed)
         self._changed = self._loop.changed  # guards what follows
         self._seen: Seen | None = None
         self._seen_at = float("-inf")
@@ -157,6 +159,13 @@ class SystemMonitor:
         with self._changed:
             self._seen, self._seen_at = seen, asked_at
             self._changed.notify_all()
+
+    def _look_failed(self, problem: str) -> None:
+        now = time.monotonic()
+        self._seen = Seen(datetime.now(UTC), None, None, None, (), None, None, None, problem)
+        self._seen_at = now
+        if not self._is_fresh(self._pause_seen_at):
+            self._pause_seen, self._pause_seen_at = PauseSeen(datetime.now(UTC), None, problem), now
 
     def _ask(self) -> Seen:
         database_problem = self._executor.submit(self._ask_database)

@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from worker.console.defect import in_words, log_defect
+
 AUDIENCE = 120.0  # seconds after the last page that somebody saw
 
 
@@ -12,12 +14,23 @@ class WatchedLoop:
 
     `due_at` says when (of `time.monotonic`); it is asked under `changed`, the lock that guards this and all that its
     owner knows, and that is to be notified when the answer changes. Who saw a page watches for `audience` seconds.
+
+    A look that raises an exception does not end it: that is logged, once until a look succeeds, and `failed` is told
+    what to say of it, under `changed`. After that the next look must not be due at once.
     """
 
     def __init__(
-        self, name: str, look: Callable[[], None], due_at: Callable[[], float], audience: float = AUDIENCE
+        self,
+        name: str,
+        look: Callable[[], None],
+        due_at: Callable[[], float],
+        failed: Callable[[str], None],
+        audience: float = AUDIENCE,
     ) -> None:
+        self._name = name
         self._look = look
+        self._failed = failed
+        self._is_failing = False
         self._audience = audience
         self._due_at = due_at
         self.changed = threading.Condition()
@@ -45,7 +58,19 @@ class WatchedLoop:
 
     def _run(self) -> None:
         while self._wait_until_due():
-            self._look()
+            try:
+                self._look()
+                self._is_failing = False
+            except Exception as error:  # noqa: BLE001 (whatever it is, it is logged and said)
+                self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        if not self._is_failing:
+            log_defect("look_failed", error, look=self._name)
+        self._is_failing = True
+        with self.changed:
+            self._failed(in_words(error))
+            self.changed.notify_all()
 
     def _wait_until_due(self) -> bool:
         """False when there is nothing to wait for any more."""

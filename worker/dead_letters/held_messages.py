@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from signup_sync.sqs import BATCH_ENTRIES, Failure, SqsError
@@ -105,7 +106,9 @@ class HeldMessages:
         while not self._stopped.wait(self._interval):
             with self._extending:
                 if not self._stopped.is_set():
-                    self._in_tens(self._ending(), self._extend)
+                    # Whatever SQS has answered: the messages that are held need their leases at the next look, too.
+                    with suppress(Exception):
+                        self._in_tens(self._ending(), self._extend)
 
     def _ending(self) -> list[str]:
         ends = time.monotonic() + self.lease * 2 / 3

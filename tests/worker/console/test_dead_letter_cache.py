@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from tests.support.dlq import Dlq
 from tests.support.events import sign_up
-from tests.support.sqs import Queues
+from tests.support.fault_proxy import FaultProxy
+from tests.support.sqs import Queues, sqs_client
+from tests.support.wait import wait_until
 from worker.aws.sqs import Queue, Received
 from worker.console.dead_letter_cache import MAX_BYTES, MAX_DETAIL, MAX_NAMED, DeadLetterCache, Gathered
 
@@ -62,6 +65,23 @@ def test_of_a_message_that_is_long_where_a_page_shows_it_the_beginning_is_kept(
     letter = snapshot.by_id[message_id]
     assert (letter.reason, letter.detail) == ("r" * MAX_NAMED, "d" * MAX_DETAIL)
     assert [(group.reason, group.detail) for group in snapshot.groups] == [("r" * MAX_NAMED, "d" * MAX_DETAIL)]
+
+
+def test_an_answer_that_nobody_expects_is_said_and_the_next_look_happens(
+    proxy: FaultProxy, dlq: Dlq, queues: Queues
+) -> None:
+    with closing(sqs_client(proxy.endpoint_url)) as client:
+        cache = DeadLetterCache(Queue(queues.dlq_url, client), interval=0.1)
+        cache.start()
+        proxy.answer("ReceiveMessage", {"Messages": [{"MessageId": "x"}]}, times=1)
+        dlq.fill(sign_up("ada"))
+        assert cache.look_now(WAIT)
+        assert cache.problem == "it failed (KeyError); the console's log says where"
+
+        wait_until(lambda: cache.snapshot(WAIT) is not None, WAIT, "there is no look any more")
+
+        assert cache.problem is None
+        cache.stop()
 
 
 def test_attributes_count_for_what_is_kept() -> None:

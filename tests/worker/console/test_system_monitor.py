@@ -9,7 +9,7 @@ from psycopg_pool import PoolTimeout
 from db.pool import Database, connect
 from signup_sync.postgres.statements import Connection
 from tests.support.sqs import Queues
-from worker.aws.sqs import Queue
+from worker.aws.sqs import Queue, QueueAttributes
 from worker.console.system_monitor import SystemMonitor
 
 
@@ -30,6 +30,38 @@ class DatabaseAfterAnOutage(Database):
 
     def reset(self) -> None:
         self.is_new = True
+
+
+class OddQueue(Queue):
+    """Of which the answers are not those of SQS."""
+
+    is_odd = True
+
+    def describe(self) -> QueueAttributes:
+        if self.is_odd:
+            raise KeyError("Attributes")
+        return super().describe()
+
+
+def test_an_answer_that_nobody_expects_is_said_and_asked_for_again(queues: Queues, database_url: str) -> None:
+    queue = OddQueue(queues.events_url, queues.client)
+    database = Database(database_url, max_connections=1, statement_timeout_ms=1000, lock_timeout_ms=1000)
+    with ThreadPoolExecutor(2) as executor:
+        monitor = SystemMonitor(queue, queue, (), database, executor, None)
+        database.open()
+        monitor.start()
+        failed = monitor.seen()
+        queue.is_odd = False
+        monitor.ask_again()
+        mended = monitor.seen()
+        monitor.stop()
+        database.close()
+
+    assert failed is not None
+    assert failed.problem == "it failed (KeyError); the console's log says where"
+    assert mended is not None
+    assert mended.problem is None
+    assert mended.events is not None
 
 
 def test_a_database_that_is_back_is_said_to_be_at_once(queues: Queues, database_url: str) -> None:

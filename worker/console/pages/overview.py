@@ -63,6 +63,9 @@ def _findings(seen: Seen | None, snapshot: Snapshot | None, shelf_problem: str |
     if seen is None:
         yield Finding("attention", "The system has not answered yet; this page asks again by itself.")
         return
+    if seen.problem:
+        yield Finding("broken", f"The console cannot look at the system: {seen.problem}")
+        return
     yield from _of_workers(seen)
     if seen.queue_problem:
         yield Finding("broken", f"SQS does not answer: {seen.queue_problem}")
