@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -84,9 +85,17 @@ def _urls(value: object) -> object:
     if not isinstance(value, str):
         return value
     urls = [url.strip() for url in value.split(",") if url.strip()]
-    if not all(_is_http_url(url) for url in urls):
+    if not all(_is_http_url(url) and _has_host_and_port(url) for url in urls):
         raise ValueError("should be URLs with commas in between, such as http://127.0.0.1:9090")
     return tuple(url.rstrip("/") for url in urls)
+
+
+def _has_host_and_port(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, or brackets that do not fit
+        return False
 
 
 def _check_token(token: SecretStr) -> SecretStr:

@@ -1,20 +1,42 @@
-"""Worker status: the workers, as their admin servers describe them (`GET /status`)."""
+"""Worker status: the workers, as their admin servers describe them (`GET /status`).
+
+Whatever answers there, it has a few seconds and some kilobytes, and what a page could not show is no status.
+"""
 
 import http.client
+import io
 import json
 import socket
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, cast
 from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-TIMEOUT = 2.0  # seconds, of connecting and of the answer each
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+TIMEOUT = 2.0  # seconds, of connecting and of the whole answer each
 MAX_ANSWER = 262_144  # bytes
+MAX_ADDRESSES = 100  # of one name
 MINUTES = 60
+
+
+def _of_our_time(time: datetime) -> datetime:
+    """With years to spare for a difference, and for another time zone."""
+    if not 1970 <= time.year <= 9000:
+        raise ValueError("is not of our time")
+    return time
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_of_our_time)]
+Count = Annotated[int, Field(ge=0, le=10**15)]
+Seconds = Annotated[float, Field(ge=0, le=10**10, allow_inf_nan=False)]
 
 
 class _Answer(BaseModel):
@@ -24,32 +46,32 @@ class _Answer(BaseModel):
 class Lag(_Answer):
     """Seconds from an event's time to its commit."""
 
-    p50: float | None = None
-    p95: float | None = None
-    p99: float | None = None
+    p50: Seconds | None = None
+    p95: Seconds | None = None
+    p99: Seconds | None = None
 
 
 class Minute(_Answer):
     """`visible` is how many messages of the queue nobody had, None if that is not known."""
 
-    minute: AwareDatetime
-    received: int = 0
-    committed: int = 0
-    visible: int | None = None
+    minute: Time
+    received: Count = 0
+    committed: Count = 0
+    visible: Count | None = None
     lag_seconds: Lag = Lag()
 
 
 class Interval(_Answer):
     """In which a worker was without the database; None is until now."""
 
-    since: AwareDatetime
-    until: AwareDatetime | None = None
+    since: Time
+    until: Time | None = None
 
 
 class OperatorPause(_Answer):
     """Of all workers, as this one knows it."""
 
-    since: AwareDatetime
+    since: Time
     who: str
     reason: str
 
@@ -58,25 +80,25 @@ class Waiting(_Answer):
     """What waits for its author or parent: the first was put off at `since`, the last is tried again at `until`."""
 
     reason: str
-    messages: int
-    since: AwareDatetime
-    until: AwareDatetime
+    messages: Count
+    since: Time
+    until: Time
 
 
 class Status(_Answer):
     """What a worker says of itself; totals are since its start."""
 
     version: str
-    started_at: AwareDatetime
-    paused_since: AwareDatetime | None = None
+    started_at: Time
+    paused_since: Time | None = None
     pause_reason: str | None = None
     pause: OperatorPause | None = None
     waiting: tuple[Waiting, ...] = ()
-    in_flight: int = 0
-    received_total: int = 0
-    committed_total: int = 0
-    retried_total: int = 0
-    dead_lettered_total: int = 0
+    in_flight: Count = 0
+    received_total: Count = 0
+    committed_total: Count = 0
+    retried_total: Count = 0
+    dead_lettered_total: Count = 0
     lag_seconds: Lag = Lag()
     per_minute: tuple[Minute, ...] = ()
     outages: tuple[Interval, ...] = ()
@@ -129,7 +151,7 @@ def _whole(time: datetime) -> datetime:
 
 
 def _together(minute: datetime, entries: Sequence[Minute]) -> Minute:
-    return Minute(
+    return Minute.model_construct(  # without the bounds of what one worker says
         minute=minute,
         received=sum(entry.received for entry in entries),
         committed=sum(entry.committed for entry in entries),
@@ -163,10 +185,12 @@ def _targets(url: str) -> list[_Target]:
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-        except OSError:
+        except (OSError, UnicodeError):  # a name that is too long for IDNA is the latter
             continue
-        addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
-        return [_Target(parts.netloc, address, port) for address in addresses]
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        asked = [_Target(parts.netloc, address, port) for address in addresses[:MAX_ADDRESSES]]
+        more = len(addresses) - len(asked)
+        return [*asked, *([_Target(parts.netloc, host, port, f"{more} more addresses are not asked")] if more else [])]
     return [_Target(parts.netloc, host, port, problem="the name has no address: no worker is registered under it")]
 
 
@@ -174,21 +198,51 @@ def _ask(target: _Target) -> WorkerSeen:
     address = f"[{target.address}]:{target.port}" if ":" in target.address else f"{target.address}:{target.port}"
     if target.problem:
         return WorkerSeen(address, None, target.problem)
-    connection = http.client.HTTPConnection(target.address, target.port, timeout=TIMEOUT)
     try:
-        connection.request("GET", "/status", headers={"Host": target.host, "Connection": "close"})
-        answer = connection.getresponse()
-        if answer.status == http.HTTPStatus.MISDIRECTED_REQUEST:
+        status, content = _get_status(target)
+        if status == http.HTTPStatus.MISDIRECTED_REQUEST:
             return WorkerSeen(address, None, f"it needs {urlsplit(f'//{target.host}').hostname} in ADMIN_HOSTS")
-        if answer.status != http.HTTPStatus.OK:
-            return WorkerSeen(address, None, f"it answers with status {answer.status}")
-        return WorkerSeen(address, Status.model_validate(json.loads(answer.read(MAX_ANSWER))))
-    except (ValueError, ValidationError, http.client.HTTPException):
-        return WorkerSeen(address, None, "what answers there is no worker")
+        if status != http.HTTPStatus.OK:
+            return WorkerSeen(address, None, f"it answers with status {status}")
+        return WorkerSeen(address, Status.model_validate(json.loads(content)))
     except OSError as error:
         return WorkerSeen(address, None, f"it does not answer ({error.strerror or type(error).__name__})")
-    finally:
-        connection.close()
+    except (ValueError, RecursionError, http.client.HTTPException):  # a `ValidationError` is a `ValueError`
+        return WorkerSeen(address, None, "what answers there is no worker")
+
+
+def _get_status(target: _Target) -> tuple[int, bytes]:
+    """The answer's status and the beginning of its content. Raises `OSError` and `http.client.HTTPException`."""
+    request = f"GET /status HTTP/1.1\r\nHost: {target.host}\r\nAccept-Encoding: identity\r\nConnection: close\r\n\r\n"
+    with socket.create_connection((target.address, target.port), timeout=TIMEOUT) as connection:
+        stream = _Until(connection, time.monotonic() + TIMEOUT)
+        connection.sendall(request.encode())
+        with http.client.HTTPResponse(cast("socket.socket", stream), method="GET") as answer:
+            answer.begin()
+            return answer.status, answer.read(MAX_ANSWER)
+
+
+class _Until(io.RawIOBase):
+    """What comes on a socket until a time (of `time.monotonic`), where each read by itself may be in time for ever."""
+
+    def __init__(self, connection: socket.socket, until: float) -> None:
+        super().__init__()
+        self._connection = connection
+        self._until = until
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Raises `TimeoutError`."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
 
 
 def _highest(values: Iterable[float | None]) -> float | None:
