@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.filters import do_urlencode
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
@@ -22,7 +23,7 @@ from worker.console.actions import Actions
 from worker.console.audit import Audit
 from worker.console.body_view import visible
 from worker.console.dead_letter_cache import DeadLetterCache
-from worker.console.formats import OUTCOMES, age, duration, moment, number
+from worker.console.formats import OUTCOMES, addressable, age, duration, moment, number
 from worker.console.jobs import Jobs
 from worker.console.sessions import Session, Sessions
 from worker.console.system_monitor import OldestMessage, SystemMonitor
@@ -106,10 +107,24 @@ def _templates(*, queue_name: str) -> Environment:
         finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else visible(value),
     )
     templates.filters.update(
-        {"duration": duration, "moment": moment, "age": age, "number": number, "plain": plain_name}
+        {
+            "duration": duration,
+            "moment": moment,
+            "age": age,
+            "number": number,
+            "plain": plain_name,
+            "urlencode": _urlencode,
+        }
     )
     templates.globals.update({"static": _static_addresses(), "queue_name": queue_name, "outcomes": OUTCOMES})
     return templates
+
+
+def _urlencode(value: str | Mapping[str, str]) -> str:
+    """As Jinja's, of any text."""
+    if isinstance(value, str):
+        return do_urlencode(addressable(value))
+    return do_urlencode({name: addressable(text) for name, text in value.items()})
 
 
 def _static_addresses() -> Mapping[str, str]:

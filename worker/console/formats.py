@@ -40,8 +40,16 @@ def moment(at: float | datetime | None) -> str:
     """`2026-01-31 12:00:00 UTC`."""
     if at is None:
         return "-"
-    time_ = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
-    return f"{time_.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    try:
+        time_ = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
+        return f"{time_.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):  # outside the years 1 to 9999
+        return "-"
+
+
+def addressable(text: str) -> str:
+    """Text that can be a part of an address, which is UTF-8: lone surrogates are replaced."""
+    return text.encode(errors="replace").decode()
 
 
 def number(value: float) -> str:

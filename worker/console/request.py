@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import psycopg
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from signup_sync.postgres.errors import describe
 from signup_sync.sqs import SqsError
 from worker.console.console import Console
+from worker.console.formats import addressable
 from worker.console.sessions import Session
 
 MAX_FORM = 8_388_608  # bytes: an event of 1 MiB, with every character written as %XX, and what is around it
@@ -108,7 +109,7 @@ def change(page: Page) -> Endpoint:
 
 def see_other(path: str) -> Response:
     """Go on with a page to read, so that to reload it sends nothing again."""
-    return RedirectResponse(path, status_code=303)
+    return RedirectResponse(addressable(path), status_code=303)
 
 
 async def read_body(request: Request) -> bytes:
@@ -136,7 +137,7 @@ def read_form(body: bytes) -> dict[str, list[str]]:
 def is_from_here(headers: Headers) -> bool:
     """Whether a form was sent by a page of ours, as far as the browser tells (Fetch Standard, "Origin header")."""
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+    if origin is not None and origin.partition("://")[2] != headers.get("host"):
         return False
     return headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
 

@@ -1,5 +1,6 @@
 """User lookup: where a user is, in Cognito, in the table, in the dead-letter queue; and so why they have no row."""
 
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from worker.reconciliation.reconciliation import CONFIRMED, Missing, Reconciliat
 MAX_PEOPLE = 20  # of one question
 MAX_LETTERS = 100  # of one question
 MAX_NAME = 320  # characters, of an e-mail address (RFC 5321, 4.5.3.1)
+
+# PostgreSQL documentation, 8.3 "Character Types"; UTF-8 has no surrogates (RFC 3629, 3).
+_is_unstorable = re.compile("[\x00\ud800-\udfff]").search
 
 Verdict = Literal[
     "in_table", "dead_letter", "perhaps_dead_letter", "missing", "unconfirmed", "disabled", "unknown", "not_in_pool"
@@ -146,20 +150,24 @@ class UserLookup:
         return asked[: 2 * MAX_PEOPLE]
 
     def _rows(self, name: str, ids: Iterable[str]) -> list[User]:
-        if "\x00" in name:
+        if _is_unstorable(name):
             return []
         with self._database.transaction() as connection:
-            return look_up_users(connection, name, [each for each in ids if "\x00" not in each], limit=MAX_PEOPLE)
+            storable = [each for each in ids if not _is_unstorable(each)]
+            return look_up_users(connection, name, storable, limit=MAX_PEOPLE)
 
 
 def _results(questions: Iterable["Future[list[PoolUser]]"], answer: Answer) -> list[PoolUser]:
     users = []
     for question in questions:
         try:
-            users += question.result()
+            users += [user for user in question.result() if "sub" in user.attributes]
         except CognitoError as error:
             answer.asked_cognito = False
             _note(answer, f"Cognito: {error}")
+        except KeyError:  # of a user without what every user has
+            answer.asked_cognito = False
+            _note(answer, "Cognito: its answer cannot be read")
     return users
 
 

@@ -26,7 +26,11 @@ class Edit:
     @property
     def problem(self) -> str | None:
         """Why the worker would refuse it, None if it would not."""
-        if self.letter.original(self.body).size > MESSAGE_BYTES:
+        try:
+            size = self.letter.original(self.body).size
+        except UnicodeEncodeError:
+            return "it has text that is not UTF-8"
+        if size > MESSAGE_BYTES:
             return f"longer than {MESSAGE_BYTES} bytes"
         return problem_of(self.body)
 

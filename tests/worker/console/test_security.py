@@ -79,6 +79,8 @@ def test_a_name_is_needed_for_the_audit_log(console: ConsoleThread) -> None:
         ({"CONSOLE_TOKEN": "short"}, "CONSOLE_TOKEN should be 32 characters or more"),
         ({"CONSOLE_ADDRESS": "8765"}, "CONSOLE_ADDRESS should be a host and a port, such as 127.0.0.1:8765"),
         ({"WORKER_URLS": "worker:9090"}, "WORKER_URLS should be URLs"),
+        ({"WORKER_URLS": "http://worker:99999"}, "WORKER_URLS should be URLs"),
+        ({"WORKER_URLS": "http://[::1:9090"}, "WORKER_URLS should be URLs"),
     ],
 )
 def test_a_mistake_in_the_settings_is_one_line(

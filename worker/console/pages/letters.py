@@ -1,5 +1,6 @@
 """Dead letters: which, why, and what to do about them."""
 
+import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -39,6 +40,9 @@ SORTS: dict[str, Callable[[Listed], object]] = {
 }
 MAX_GROUPS = 20  # of the largest, on a page
 MAX_RATE = 10_000.0  # messages a second
+
+_is_time = re.compile(r"[0-9]{1,20}(\.[0-9]{0,20})?").fullmatch  # seconds since the epoch
+_is_number = re.compile(r"[0-9]{1,9}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ def news(visit: Visit) -> Response:
     shown = set(visit.asked("ids").split(",")) - {""}
     gone = len([name for name in shown if snapshot is not None and name not in snapshot.by_id])
     newer = 0
-    if snapshot is not None and since.replace(".", "", 1).isdigit() and snapshot.taken_at > float(since):
+    if snapshot is not None and _is_time(since) and snapshot.taken_at > float(since):
         newer = sum(1 for letter in snapshot.letters if letter.message.sent_at > float(since))
     return JSONResponse({"total": total, "newer": newer, "gone": gone})
 
@@ -167,7 +171,7 @@ def show_one(visit: Visit) -> Response:
         letter=letter,
         revealed=revealed,
         body=laid_out(letter.message.body, revealed=revealed),
-        size=len(letter.message.body.encode()),
+        size=len(letter.message.body.encode(errors="surrogatepass")),
         attributes={name: value for name, value in sorted(attributes.items()) if name not in FAILURE_ATTRIBUTES},
         problem=letter.problem,
         alike=[group for group in snapshot.groups if (group.reason, group.detail) == (letter.reason, letter.detail)],
@@ -241,7 +245,8 @@ def copy(visit: Visit) -> Response:
 
 def show_job(visit: Visit) -> Response:
     """How far something has come that was begun, and what came of it."""
-    job = visit.console.jobs.find(visit.request.path_params["number"])
+    number = visit.request.path_params["number"]
+    job = visit.console.jobs.find(int(number)) if _is_number(number) else None
     if job is None:
         raise Problem("Nothing is known of this any more: the audit log says what was done.", 404)
     return visit.page("job.html", job=job)
