@@ -184,7 +184,7 @@ def test_its_database_is_stopped_and_started_on_request(seen: Seen) -> None:
 
 def test_the_console_of_what_is_kept_knows_the_worker_and_says_when_all_is_well(seen: Seen) -> None:
     assert "waits for the database" in seen.consoles["outage"]
-    assert re.search(rf"({WELL}) .* 127\.0\.0\.1:\d+ working ", seen.consoles["last"])
+    assert re.search(rf"({WELL}).* 127\.0\.0\.1:\d+ working ", seen.consoles["last"])
 
 
 @pytest.mark.parametrize(
