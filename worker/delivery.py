@@ -2,6 +2,7 @@
 
 from signup_sync.events import ActivityCreated, UserSignedUp
 from worker.aws.sqs import Received
+from worker.text import id_for_logs
 
 
 class Delivery:
@@ -21,7 +22,7 @@ class Delivery:
     def describe(self) -> dict[str, object]:
         """What every log line about a message has."""
         return {
-            "event_id": None if self.event is None else str(self.event.id),
+            "event_id": None if self.event is None else id_for_logs(str(self.event.id)),
             "event_type": None if self.event is None else self.event.type,
             "message_id": self.message.message_id,
             "receive_count": self.message.receive_count,

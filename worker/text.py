@@ -1,9 +1,14 @@
-"""Text for people: from a message, without what could drive their terminal, durations, times, and a pause."""
+"""Text for people: from a message, without what could drive their terminal, ids, durations, times, and a pause."""
 
+import hashlib
+import re
 import unicodedata
 from datetime import UTC, datetime
 
 from db.tables.worker_pause import WorkerPause
+
+_is_uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
+_HASH_LENGTH = 12  # hexadecimal digits
 
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -16,6 +21,16 @@ def printable(text: str, *, lines: bool = False) -> str:
     if text.isprintable():
         return text
     return "".join(_shown(character, lines=lines) for character in text)
+
+
+def id_for_logs(event_id: str) -> str:
+    """A UUID as it is; of anything else, which may be somebody's address, `sha256:` and the hash's first 12 digits.
+
+    The same id has the same each time, so that lines about it can be found. The Lambda has the same rule.
+    """
+    if _is_uuid(event_id):
+        return event_id
+    return "sha256:" + hashlib.sha256(event_id.encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def duration(seconds: float) -> str:

@@ -21,6 +21,7 @@ from tests.support.sqs import Queues, aws_environment
 from tests.trigger_lambda.container import Container, Event, Invocation
 from trigger_lambda import handler as module
 from trigger_lambda.handler import QueueUrlNotSet, handler
+from worker.text import id_for_logs
 
 ROOT = Path(__file__).parents[2]
 
@@ -346,6 +347,18 @@ def test_an_event_without_a_sub_is_logged_and_returned(capsys: pytest.CaptureFix
 
     (line,) = capsys.readouterr().out.splitlines()
     assert {"event": "enqueue_failed", "error": "KeyError", "sub": None}.items() <= json.loads(line).items()
+    assert PERSONAL[0] not in line
+
+
+@pytest.mark.usefixtures("without_queue")
+def test_a_sub_that_is_no_uuid_is_logged_by_its_hash(capsys: pytest.CaptureFixture[str]) -> None:
+    event = sign_up()
+    event["request"]["userAttributes"]["sub"] = PERSONAL[0]
+
+    assert handler(event, None) == event
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["sub"] == id_for_logs(PERSONAL[0]) != PERSONAL[0]
     assert PERSONAL[0] not in line
 
 

@@ -18,6 +18,7 @@ from tests.support.user_pool import AdministratedPool, cognito_environment
 from tests.support.wait import wait_until
 from tests.support.worker_process import StartWorker, WorkerProcess
 from tests.trigger_lambda.container import Container
+from worker.text import id_for_logs
 
 # A part of every e-mail address, name, handle and message here, and of nothing else.
 PERSONAL = "xyzzy"
@@ -54,7 +55,9 @@ EVENTS = [
     changed(person("ida"), time=f"{PERSONAL} o'clock"),
     changed(person("leo"), type="user.deleted.v1"),
     changed(person("max"), id=f"{PERSONAL}" * 50),
-    person("ned", email=f"blocked.{PERSONAL}@example.com"),  # rejected by the database
+    # An address where the id belongs: of one that is reassigned, and of one that is rejected by the database.
+    changed(person("zoe", handle=f"{PERSONAL}Bob"), id=f"{PERSONAL}.zoe@example.com"),
+    changed(person("ned", email=f"blocked.{PERSONAL}@example.com"), id=f"{PERSONAL}.ned@example.com"),
     post("ada"),
     post("nobody"),
     post("ada", reply_to=str(uuid.uuid4())),
@@ -125,7 +128,7 @@ def test_a_message_that_is_left_to_sqs_is_described(queues: Queues, start_worker
         worker.terminate()
         worker.wait()
 
-    assert line["event_id"] == "sub-ada"
+    assert line["event_id"] == id_for_logs("sub-ada")
     assert_messages_are_described(worker)
     assert_nothing_personal(str(worker))
 

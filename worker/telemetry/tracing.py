@@ -29,6 +29,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from worker.telemetry.instrumentation import Committed, Instrumentation
+from worker.text import id_for_logs
 
 if TYPE_CHECKING:
     from worker.delivery import Delivery
@@ -133,8 +134,13 @@ def _origins(batch: Committed) -> list[tuple["Delivery", Context]]:
 
 def _message(delivery: "Delivery") -> dict[str, AttributeValue]:
     event = delivery.event
-    own = {} if event is None else {"cloudevents.event_id": str(event.id), "cloudevents.event_type": event.type}
-    return {"messaging.message.id": delivery.message.message_id, **own}
+    if event is None:
+        return {"messaging.message.id": delivery.message.message_id}
+    return {
+        "messaging.message.id": delivery.message.message_id,
+        "cloudevents.event_id": id_for_logs(str(event.id)),
+        "cloudevents.event_type": event.type,
+    }
 
 
 def otlp(queue_url: str, version: str) -> Tracing:

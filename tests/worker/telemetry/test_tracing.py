@@ -29,6 +29,7 @@ from tests.worker.telemetry.running_telemetry import QUEUE_URL, commit, delivery
 from worker.aws.sqs import Received
 from worker.delivery import Delivery
 from worker.telemetry.tracing import Tracing
+from worker.text import id_for_logs
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = f"00-{TRACE}-{SPAN}-01"
@@ -95,7 +96,7 @@ def test_the_trace_of_an_event_goes_on_to_its_commit(tracing: Tracing, exported:
     assert [link.context for link in span.links] == [transaction.context]
     attributes = dict(span.attributes or {})
     assert attributes["messaging.message.id"] == "message-of-ada"
-    assert attributes["cloudevents.event_id"] == "ada"
+    assert attributes["cloudevents.event_id"] == id_for_logs("ada")
     assert attributes["cloudevents.event_type"] == "user.signed_up.v1"
     assert span.status.status_code == StatusCode.UNSET
 
