@@ -23,9 +23,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, from_json
 
-# PostgreSQL cannot hold U+0000 in text (PostgreSQL documentation, 8.3 "Character Types").
-_NO_NUL = r"^[^\x00]*$"
-_NO_NUL_NO_WHITESPACE = r"^[^\x00\s]*$"
+from signup_sync.characters import HANDLE, MESSAGE, NAME, PLAIN, has_address
+
 # RFC 3339, 5.6 "Internet Date/Time Format". Pydantic alone would also take a number of seconds, or no zone.
 _is_rfc_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII).fullmatch
 
@@ -43,12 +42,18 @@ def _in_utc(time: datetime) -> datetime:
         raise ValueError("is, in UTC, outside the years 1 to 9999") from None
 
 
-Text = Annotated[str, StringConstraints(min_length=1, pattern=_NO_NUL)]
-CognitoUserId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_NO_NUL)]
-DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NO_NUL)]
-Handle = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_NO_NUL_NO_WHITESPACE)]
-Email = Annotated[str, StringConstraints(pattern=_NO_NUL)]
-Message = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=_NO_NUL)]
+def _no_address(name: str) -> str:
+    if has_address(name):
+        raise ValueError("must not contain an e-mail address, as it is public")
+    return name
+
+
+Text = Annotated[str, StringConstraints(min_length=1, pattern=PLAIN)]
+CognitoUserId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PLAIN)]
+DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NAME), AfterValidator(_no_address)]
+Handle = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=HANDLE), AfterValidator(_no_address)]
+Email = Annotated[str, StringConstraints(pattern=PLAIN)]
+Message = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=MESSAGE)]
 # The validators run from the last to the first, those behind the type after it.
 Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc_3339), AfterValidator(_in_utc)]
 
@@ -216,8 +221,10 @@ _WORDS = {
     "uuid_parsing": "Input should be a valid UUID",
 }
 _WORDS_FOR_PATTERN = {
-    _NO_NUL: "must not contain U+0000",
-    _NO_NUL_NO_WHITESPACE: "must not contain white space or U+0000",
+    PLAIN: "must not contain control or format characters",
+    NAME: "must be visible, without control or format characters",
+    HANDLE: "must be visible, without white space, control or format characters",
+    MESSAGE: "must not contain control characters but tabs and line ends, nor override the direction of text",
 }
 
 

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import time
+import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
@@ -33,12 +34,22 @@ HANDLE_MAX_LENGTH = 64  # characters
 DISPLAY_NAME_MAX_LENGTH = 200  # characters
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+_EMAIL = re.compile(r"[^\s@]\s*@\s*[^\s@]")
 # Of X-Ray's header; neither id may be all zeros in W3C's.
 _ROOT = re.compile(r"1-(?!0{8}-0{24})([0-9a-f]{8})-([0-9a-f]{24})")
 _PARENT = re.compile(r"(?!0{16})[0-9a-f]{16}")
-# What neither Postgres nor UTF-8 can hold.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# What the contract refuses (`signup_sync.characters` says which characters these are, and why), and surrogates, which
+# UTF-8 cannot hold.
+_UNWANTED = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\ud800-\udfff\ufeff\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
+)
+_LINE_ENDS = re.compile("[\t-\r\x1c-\x1f\x85\u2028\u2029]+")
+_VISIBLE = re.compile(
+    "[^\\s\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u200c\u200d\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
 
 
 class QueueUrlNotSet(Exception):
@@ -93,28 +104,34 @@ def _trace_context() -> dict[str, str]:
 
 
 def _handle(event: dict[str, Any], attributes: dict[str, Any], sub: str) -> str:
-    user_name = _clean(event.get("userName"))
+    user_name = _clean_name(event.get("userName"))
     candidates = [attributes.get("preferred_username"), "" if _UUID.fullmatch(user_name) else user_name]
-    handle = _first_public("-".join(_clean(text).split()) for text in candidates)
-    return handle[:HANDLE_MAX_LENGTH] or f"user-{sub[:8]}"
+    handle = _first_public("-".join(_clean_name(text).split()) for text in candidates)
+    return _clean_name(handle[:HANDLE_MAX_LENGTH]) or f"user-{sub[:8]}"
 
 
 def _display_name(attributes: dict[str, Any]) -> str:
-    given_and_family = f"{_clean(attributes.get('given_name'))} {_clean(attributes.get('family_name'))}"
+    given_and_family = f"{_clean_name(attributes.get('given_name'))} {_clean_name(attributes.get('family_name'))}"
     candidates = [attributes.get("name"), given_and_family]
-    return _first_public(map(_clean, candidates))[:DISPLAY_NAME_MAX_LENGTH]
+    return _clean_name(_first_public(map(_clean_name, candidates))[:DISPLAY_NAME_MAX_LENGTH])
 
 
 def _first_public(candidates: Iterable[str]) -> str:
     """The first that says anything and gives no e-mail address away: handles and display names are public.
 
-    Uncut: what is left of an address that was cut to size no longer looks like one.
+    Uncut: what is left of an address that was cut to size no longer looks like one. Normalized: a full-width @ is one.
     """
-    return next((text for text in candidates if text and not _EMAIL.search(text)), "")
+    return next((text for text in candidates if text and not _EMAIL.search(unicodedata.normalize("NFKC", text))), "")
 
 
 def _clean(text: object) -> str:
-    return _UNSTORABLE.sub("", text).strip() if isinstance(text, str) else ""
+    return _UNWANTED.sub("", text).strip() if isinstance(text, str) else ""
+
+
+def _clean_name(text: object) -> str:
+    """In one line, and nothing if nothing could be seen of it."""
+    cleaned = _clean(_LINE_ENDS.sub(" ", text)) if isinstance(text, str) else ""
+    return cleaned if _VISIBLE.search(cleaned) else ""
 
 
 def _send(body: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from signup_sync.characters import UNWANTED
 from tests.faults.bad_bodies import LOOK_ALIKE, SQL
 from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
@@ -66,9 +67,11 @@ def test_a_handle_that_somebody_has_cannot_be_taken(queues: Queues, database_url
 
 def test_text_in_every_field_stays_text(queues: Queues, database_url: str, drain: Drain) -> None:
     """What is SQL, or a placeholder, or looks like another letter, is what somebody wrote and nothing else."""
-    texts = [text for text in (*SQL, *LOOK_ALIKE) if not re.search(r"\s", text)] + ["1);DELETE/**/FROM/**/users;--"]
+    refused = re.compile(rf"[{UNWANTED}\s]").search
+    texts = [text for text in (*SQL, *LOOK_ALIKE) if not refused(text)] + ["1);DELETE/**/FROM/**/users;--"]
     spaced = [*SQL, "x'); DELETE FROM users; --"]
-    queues.send(*(sign_up(f"{n}{text}", handle=f"{n}{text}", display_name=text) for n, text in enumerate(texts)))
+    named = [f"{n}{text}" for n, text in enumerate(texts)]
+    queues.send(*(sign_up(name, handle=name, display_name=name) for name in named))
     queues.send(sign_up("poet", email=SQL[0]))
     queues.send(*(activity("poet", text, id=str(uuid.UUID(int=n + 1))) for n, text in enumerate(spaced)))
     queues.send(*(activity(text) for text in spaced))  # as the author
@@ -76,7 +79,7 @@ def test_text_in_every_field_stays_text(queues: Queues, database_url: str, drain
     drain(MAX_ATTEMPTS="1")
 
     assert {(row[0], row[1], row[2]) for row in users(database_url)} == {
-        *((f"{n}{text}", text, f"{n}{text}") for n, text in enumerate(texts)),
+        *((name, name, name) for name in named),
         ("poet", "Poet", "poet"),
     }
     assert [row[2] for row in activities(database_url)] == spaced
@@ -96,10 +99,10 @@ def test_no_line_can_be_forged_in_the_log(
         queues.send(json.dumps(json.loads(sign_up(text)) | {"time": text, "specversion": text}))
     worker = start_worker(MAX_ATTEMPTS="1", LOG_FORMAT=log_format, LOG_LEVEL="debug", wait=False)
 
-    wait_until(lambda: queues.dead_letter_count() >= 3 * len(NASTY), 30, "they are not dead")
+    wait_until(lambda: queues.dead_letter_count() >= 6 * len(NASTY), 30, "they are not dead")
     wait_until(lambda: not sum(queues.counts()), 30, "the queue is not empty")
 
-    assert len(names(database_url)) == 2 * len(NASTY)
+    assert names(database_url) == set()
     lines = [json.dumps(line) for line in worker.log] + worker.lines
     assert len(lines) > 3 * len(NASTY)
     for line in worker.lines:

@@ -21,14 +21,14 @@ MUTANTS = (
     ),
     Mutant(
         _HANDLER,
-        'next((text for text in candidates if text and not _EMAIL.search(text)), "")',
-        'next((text for text in candidates if text and not _EMAIL.fullmatch(text)), "")',
+        'not _EMAIL.search(unicodedata.normalize("NFKC", text))), "")',
+        'not _EMAIL.fullmatch(unicodedata.normalize("NFKC", text))), "")',
         "an e-mail address in a display name is public",
     ),
     Mutant(
         _HANDLER,
-        "_first_public(map(_clean, candidates))[:DISPLAY_NAME_MAX_LENGTH]",
-        "_first_public(_clean(text)[:DISPLAY_NAME_MAX_LENGTH] for text in candidates)",
+        "_clean_name(_first_public(map(_clean_name, candidates))[:DISPLAY_NAME_MAX_LENGTH])",
+        "_first_public(_clean_name(text)[:DISPLAY_NAME_MAX_LENGTH] for text in candidates)",
         "half of an e-mail address that was cut to size is public",
     ),
     Mutant(
@@ -63,14 +63,14 @@ MUTANTS = (
     ),
     Mutant(
         _HANDLER,
-        'return _UNSTORABLE.sub("", text).strip() if',
+        'return _UNWANTED.sub("", text).strip() if',
         "return text.strip() if",
         "a name with U+0000 in it becomes a dead letter",
     ),
     Mutant(
         _HANDLER,
-        'handle[:HANDLE_MAX_LENGTH] or f"user-{sub[:8]}"',
-        'handle[:HANDLE_MAX_LENGTH] or f"user-{sub[:2]}"',
+        '_clean_name(handle[:HANDLE_MAX_LENGTH]) or f"user-{sub[:8]}"',
+        '_clean_name(handle[:HANDLE_MAX_LENGTH]) or f"user-{sub[:2]}"',
         "people without a public name have the same handle, and get a suffix each",
     ),
     Mutant(

@@ -3,6 +3,7 @@ import re
 import socket
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from signup_sync.events import UserSignedUp, parse_event
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
 from tests.support.sqs import Queues, aws_environment
+from tests.support.texts import ADDRESSES, REAL_NAMES, UNSEEN, UNWANTED
 from tests.trigger_lambda.container import Container, Event, Invocation
 from trigger_lambda import handler as module
 from trigger_lambda.handler import QueueUrlNotSet, handler
@@ -133,6 +135,10 @@ FALLBACK = "user-0b9f4c1e"
         ("ada_l", {"preferred_username": "🦊 fox\u3000🦊"}, "🦊-fox-🦊"),
         ("ada_l", {"preferred_username": "a\x00d\ud800a\udfff"}, "ada"),
         ("ada_l", {"preferred_username": "\x00\ud800"}, "ada_l"),
+        ("ada_l", {"preferred_username": "\x1b[2Jad\u200b\u00ada\u202e"}, "[2Jada"),
+        ("ada_l", {"preferred_username": "\u3164\u2800"}, "ada_l"),
+        ("ada_l", {"preferred_username": "\ufe0f" * 64 + "a"}, FALLBACK),
+        ("ada_l", {"preferred_username": "\U000e0041"}, "ada_l"),
         ("ada_l", {"preferred_username": "x" * 100}, "x" * 64),
         ("ada_l", {"preferred_username": "ada@example.com"}, "ada_l"),
         ("ada_l", {"preferred_username": 42}, "ada_l"),
@@ -142,6 +148,7 @@ FALLBACK = "user-0b9f4c1e"
         ("ada+news@mail.example.co.uk", {}, FALLBACK),
         (f"{'x' * 64}@example.com", {}, FALLBACK),  # what is left of an address that was cut is one, too
         ("ada @ example.com", {}, FALLBACK),
+        ("ada\uff20example.com", {}, FALLBACK),
         ("", {}, FALLBACK),
         (f"x{SUB}", {}, f"x{SUB}"),
         ("google_1234567890", {}, "google_1234567890"),
@@ -164,6 +171,11 @@ def test_the_handle_is_public_and_has_no_white_space(user_name: str, attributes:
         ({"name": "Ada (ada@example.com)", "given_name": "Ada"}, "Ada"),
         ({"name": f"{'x' * 200}@example.com"}, "ada_l"),
         ({"name": "Ada 🦊\x00\ud83d"}, "Ada 🦊"),
+        ({"name": "Ada\r\n\x1b[31mLovelace\u2028"}, "Ada [31mLovelace"),
+        ({"name": "\u202eAda\u2066\u00ad L."}, "Ada L."),
+        ({"name": "\u3164\u200d", "given_name": "Ada"}, "Ada"),
+        ({"name": "carol @ private.example"}, "ada_l"),
+        ({"given_name": "carol", "family_name": "\uff20private.example"}, "ada_l"),
         ({"name": "y" * 300}, "y" * 200),
         ({"name": None}, "ada_l"),
     ],
@@ -172,18 +184,41 @@ def test_the_display_name_is_public(attributes: dict[str, Any], display_name: st
     assert enqueued(sign_up(**attributes)).data.display_name == display_name
 
 
-@pytest.mark.parametrize(("email", "expected"), [(None, None), ("", None), ("a\x00@example.com", "a@example.com")])
+@pytest.mark.parametrize("name", REAL_NAMES)
+def test_a_real_name_stays_as_it_is(name: str) -> None:
+    written = enqueued(sign_up(name=name, preferred_username=name)).data
+
+    assert (written.display_name, written.handle) == (name, "-".join(name.split()))
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_an_address_is_never_public_however_it_is_written(name: str) -> None:
+    written = enqueued(sign_up(name, name=name, preferred_username=name)).data
+
+    assert (written.display_name, written.handle) == (FALLBACK, FALLBACK)
+
+
+@pytest.mark.parametrize(
+    ("email", "expected"),
+    [
+        (None, None),
+        ("", None),
+        ("a\x00@example.com", "a@example.com"),
+        ("a@b.org\r\nTo: c", "a@b.orgTo: c"),
+    ],
+)
 def test_the_email_address_may_be_missing(email: str | None, expected: str | None) -> None:
     assert enqueued(sign_up(email=email)).data.email == expected
 
 
 anything = st.text(st.characters(exclude_categories=()), max_size=250)  # lone surrogates, too
 addresses = st.builds("{}@{}".format, anything, anything)
-values = st.one_of(anything, addresses, st.none(), st.booleans(), st.integers(), st.lists(anything, max_size=2))
+tricks = st.lists(st.sampled_from([*REAL_NAMES, *ADDRESSES, *UNWANTED, *UNSEEN]), max_size=99).map("".join)
+values = st.one_of(anything, addresses, tricks, st.none(), st.booleans(), st.integers(), st.lists(anything, max_size=2))
 names = st.sampled_from(["email", "name", "given_name", "family_name", "preferred_username", "custom:unheard_of"])
 
 
-@given(user_name=st.one_of(anything, addresses), attributes=st.dictionaries(names, values))
+@given(user_name=st.one_of(anything, addresses, tricks), attributes=st.dictionaries(names, values))
 def test_whatever_the_attributes_say_the_worker_can_read_it(user_name: str, attributes: dict[str, Any]) -> None:
     event = sign_up(user_name, **attributes)
 
@@ -191,7 +226,7 @@ def test_whatever_the_attributes_say_the_worker_can_read_it(user_name: str, attr
 
     assert (written.id, written.data.cognito_user_id) == (SUB, SUB)
     for public in (written.data.handle, written.data.display_name):
-        assert not re.search(r"[^\s@]@[^\s@]", public)
+        assert not re.search(r"[^\s@]\s*@\s*[^\s@]", unicodedata.normalize("NFKC", public))
 
 
 json_values = st.recursive(

@@ -165,7 +165,7 @@ def _event(user: PoolUser, pool_id: str) -> UserSignedUp:
         cognito_user_id=user.sub,
         handle=handle,
         display_name=profile.display_name(user.attributes) or handle,
-        email=profile.clean(user.attributes.get("email")) or None,
+        email=profile.email(user.attributes),
         source=f"/cognito/{pool_id}",
         time=user.created_at,
     )
