@@ -5,7 +5,7 @@ WHERE cognito_user_id = ANY(%(terms)s::text[])
 UNION
 SELECT uuid, cognito_user_id, handle, display_name, email, created_at, updated_at
 FROM users
-WHERE lower(handle) = lower(%(name)s)
+WHERE handle_key(handle) = handle_key(%(name)s)
 UNION
 (
     SELECT uuid, cognito_user_id, handle, display_name, email, created_at, updated_at

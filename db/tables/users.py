@@ -55,8 +55,8 @@ class User:
 def insert_users(connection: Connection, users: Iterable[NewUser]) -> UsersInserted:
     """Insert those that are not there yet; a user who is there stays as they are.
 
-    Who wants a handle that another user has (whatever the case of its letters) gets it with a suffix, the same at
-    every attempt.
+    Who wants a handle that another user has (`handle_key` of migration 0004: whatever the case and the width of its
+    letters, and whatever is in it that cannot be seen) gets it with a suffix, the same at every attempt.
     """
     distinct: dict[str, NewUser] = {}
     # Everyone inserts in one order, so that two workers with the same users wait for each other and do not deadlock.

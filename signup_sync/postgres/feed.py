@@ -59,10 +59,11 @@ def home_feed(connection: Connection, *, before: Position | None = None, limit: 
 def user_with_activities(
     connection: Connection, handle: str, *, before: Position | None = None, limit: int = PAGE_SIZE
 ) -> bytes | None:
-    """Return the user with that handle, in upper or lower case, and what they have posted, newest first.
+    """Return the user with that handle, and what they have posted, newest first.
 
-    An object with `uuid`, `handle`, `display_name`, `created_at` and `activities`; None if there is nobody. Raises
-    `psycopg.Error`.
+    The case and the width of its letters make no difference, nor does what cannot be seen (`handle_key` of migration
+    0004). An object with `uuid`, `handle`, `display_name`, `created_at` and `activities`; None if there is nobody.
+    Raises `psycopg.Error`.
     """
     parameters = {**_key(before), "handle": handle, "limit": limit}
     return query_object_json(connection, statement("user_with_activities"), parameters)

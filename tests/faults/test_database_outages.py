@@ -11,10 +11,12 @@ import psycopg
 import pytest
 
 from db.migrations import migrate
+from db.tables.users import NewUser, insert_users
+from tests.db.test_migrations import BEFORE_0004, NOON
 from tests.support.events import activity, sign_up
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues
-from tests.support.tables import activities, names
+from tests.support.tables import activities, names, users
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.wait import wait_until
 from tests.support.worker_process import StartWorker
@@ -156,6 +158,28 @@ NEXT_VERSION = [
     "ALTER TABLE users ADD CONSTRAINT display_name_not_empty CHECK (display_name <> '')",
     "ALTER TABLE activities ALTER COLUMN likes_count TYPE bigint",
 ]
+
+
+def test_migration_0004_under_workers_of_the_version_before(
+    database_url: str, queues: Queues, start_worker: StartWorker
+) -> None:
+    """Their statement that inserts users is the one of today."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(BEFORE_0004.encode())
+        insert_users(connection, [NewUser(name, "x", name, None, NOON) for name in ("ad\u200ba", "ada")])
+    workers = [start_worker(), start_worker()]
+    groups = [people(50, f"group{number}-") for number in range(4)]
+    queues.send(*map(sign_up, [*groups[0], *groups[1]]))
+
+    assert [revision.number for revision in migrate(database_url)] == ["0004"]
+
+    queues.send(*map(sign_up, [*groups[2], *groups[3]]), sign_up("late", handle="\uff41da"))
+    everybody = {name for group in groups for name in group}
+    assert_all_written(queues, database_url, {"ada", "ad\u200ba", "late", *everybody})
+    assert all(worker.running for worker in workers)
+    handles = {str(row[0]): str(row[2]) for row in users(database_url)}
+    assert (handles["ada"], handles["ad\u200ba"]) == ("ada", "ad\u200ba")
+    assert handles["late"].startswith("\uff41da-")
 
 
 def test_the_next_version_s_migration_under_a_running_worker(

@@ -202,7 +202,7 @@ MUTANTS = (
         "db/migrations/versions/0001_users_and_activities.sql",
         "ON users (lower(handle))",
         "ON users (handle)",
-        "Ada and ada are two people",
+        "a backend of the version before reads the whole table to find a user",
     ),
     Mutant(
         "db/migrations/versions/0002_users_by_email.sql",

@@ -3,6 +3,8 @@
 The tests in `tests/db/tables` hold for it and for Postgres alike.
 """
 
+import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,8 +17,11 @@ import psycopg
 from db.statements import statement
 from db.tables.rehearsal import rehearse
 from db.tables.worker_pause import REASON_MAX_LENGTH, WHO_MAX_LENGTH, WorkerPause
+from signup_sync.characters import INVISIBLE, UNWANTED
 from signup_sync.postgres.statements import Connection
 from worker.clock import Clock
+
+_without_unseen = re.compile(f"[{UNWANTED}{INVISIBLE}]").sub
 
 Row = tuple[Any, ...]
 Rows = dict[Any, dict[str, Any]]
@@ -99,11 +104,11 @@ class MemoryConnection:
     def _insert_users(self, **columns: list[Any]) -> list[Row]:
         users = self._tables.users
         inserted = []
-        taken = {user["handle"].lower() for user in users.values()}
+        taken = {handle_key(user["handle"]) for user in users.values()}
         for row in _rows(columns):
-            if row["cognito_user_id"] not in users and row["handle"].lower() not in taken:
+            if row["cognito_user_id"] not in users and handle_key(row["handle"]) not in taken:
                 users[row["cognito_user_id"]] = {"uuid": uuid4(), **row}
-                taken.add(row["handle"].lower())
+                taken.add(handle_key(row["handle"]))
                 inserted.append((row["cognito_user_id"],))
         return inserted
 
@@ -239,6 +244,13 @@ class MemoryDatabase:
     def activities(self) -> dict[UUID, dict[str, Any]]:
         """The rows, by `uuid`, as they are committed."""
         return self._tables.activities
+
+
+def handle_key(handle: str) -> str:
+    """What a handle is compared by, as `handle_key` of migration 0004 in a database whose locale is C.UTF-8."""
+    normalized = unicodedata.normalize("NFKC", _without_unseen("", handle))
+    # Letter by letter: a lower case of several characters (of U+0130) or that depends on the word (sigma) is not C's.
+    return "".join(character.lower()[0] for character in normalized)
 
 
 def _rows(columns: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:

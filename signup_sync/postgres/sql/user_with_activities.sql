@@ -29,4 +29,7 @@ SELECT
         ) AS page
     ) AS activities
 FROM users
-WHERE lower(users.handle) = lower(%(handle)s)
+-- An index serves it. Rows from before migration 0004 may have the same key: then it is the one that is written so.
+WHERE handle_key(users.handle) = handle_key(%(handle)s)
+ORDER BY lower(users.handle) = lower(%(handle)s) DESC, users.created_at, users.uuid
+LIMIT 1

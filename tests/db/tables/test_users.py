@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+import pytest
 
 from db.tables.users import HANDLE_MAX_LENGTH, NewUser, UsersInserted, find_users, insert_users
 from signup_sync.postgres.statements import Connection
@@ -87,6 +88,41 @@ def test_handles_that_differ_by_case_alone_are_the_same(connection: Connection) 
     result = insert_users(connection, [user("2", "åSA")])
 
     assert result.handles_reassigned == {"2": "åSA-" + hash_of("2")[:6]}
+
+
+@pytest.mark.parametrize(
+    "like",
+    [
+        "ada\u200b",
+        "a\u00adda",
+        "ad\u200da",
+        "ada\ufe0f",
+        "\u3164ada",
+        "\uff41\uff44\uff41",
+        "A\u034fda",
+        "\u202eada",
+        "ad\u00aa",
+    ],
+)
+def test_handles_that_look_alike_are_the_same(connection: Connection, like: str) -> None:
+    insert_users(connection, [user("1", "ada"), user("2", like)])
+
+    assert handles(connection) == {"1": "ada", "2": f"{like}-{hash_of('2')[:6]}"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("ada", "\u0430da"), ("ada", "\u00e4da"), ("STRASSE", "stra\u00dfe"), ("\u039f\u03a3", "\u03bf\u03c2")],
+)
+def test_handles_in_other_letters_are_others(connection: Connection, one: str, other: str) -> None:
+    assert insert_users(connection, [user("1", one), user("2", other)]).handles_reassigned == {}
+
+
+def test_the_longest_handle_of_the_longest_letters_fits_into_its_index(connection: Connection) -> None:
+    """No character becomes more bytes by its normalization: 33 of 3."""
+    longest = "\ufdfa" * HANDLE_MAX_LENGTH
+
+    assert insert_users(connection, [user("1", longest), user("2", longest)]).inserted == {"1", "2"}
 
 
 def test_two_of_one_batch_may_want_the_same_handle(connection: Connection) -> None:

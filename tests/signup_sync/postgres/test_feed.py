@@ -321,7 +321,7 @@ MIDDLE = Position(datetime.now(UTC) - timedelta(minutes=50_000), UUID(int=50_000
         ("activities_created_at_idx", home_feed),
         ("activities_created_at_idx", lambda large: home_feed(large, before=MIDDLE)),
         ("activities_user_uuid_idx", lambda large: user_with_activities(large, "HANDLE7")),
-        ("users_lower_handle_key", lambda large: user_with_activities(large, "HANDLE7", before=MIDDLE)),
+        ("users_handle_key", lambda large: user_with_activities(large, "HANDLE7", before=MIDDLE)),
         ("activities_reply_to_idx", lambda large: activity_with_replies(large, POPULAR)),
         ("activities_pkey", lambda large: activity_with_replies(large, POPULAR, after=MIDDLE)),
     ],
