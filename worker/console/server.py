@@ -9,7 +9,11 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
+from worker.console.connections import BoundedConnection
+
 GRACE = 5  # seconds for pages under way, when it is stopped
+MAX_HEAD = 16_384  # bytes of a request's first line and headers
+KEEP_ALIVE = 5  # seconds for which a connection stays open behind an answer
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -28,6 +32,10 @@ def http_server(app: Starlette) -> uvicorn.Server:
         proxy_headers=False,
         server_header=False,
         lifespan="off",
+        http=BoundedConnection,
+        ws="none",
+        h11_max_incomplete_event_size=MAX_HEAD,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
     )
     return uvicorn.Server(config)

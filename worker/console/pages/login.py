@@ -9,8 +9,11 @@ from starlette.responses import Response
 
 from worker.console.audit import REFUSED
 from worker.console.console import Console
-from worker.console.request import Visit, is_from_here, read_body, read_form, see_other
+from worker.console.request import Problem, Visit, is_from_here, read_body, read_form, see_other
 from worker.console.sessions import LIFETIME
+
+MAX_FORM = 4096  # bytes
+MAX_FIELDS = 10
 
 # It goes into the audit log.
 _is_who = re.compile(r"[^\W_][\w .@'-]{0,63}").fullmatch
@@ -27,13 +30,14 @@ async def show(request: Request) -> Response:
 async def enter(request: Request) -> Response:
     """Check both. That a page of somebody else's sends this form does no harm: it does not know the token."""
     console: Console = request.app.state.console
-    form = read_form(await read_body(request))
+    if not is_from_here(request.headers):
+        console.audit.record("nobody", "login", outcome=REFUSED)
+        raise Problem("This form was not sent by this page: try again here.", 403)
+    form = read_form(await read_body(request, MAX_FORM), MAX_FIELDS)
     token, who = (form.get(name, [""])[0].strip() for name in ("token", "who"))
     problem = ""
     if not _is_who(who):
         problem = "Give a name of letters, digits, spaces and . @ ' - (64 at most), for the audit log."
-    elif not is_from_here(request.headers):
-        problem = "This form was not sent by this page: try again here."
     session = None if problem else console.sessions.open(token, who)
     if session is None:
         console.audit.record("nobody", "login", outcome=REFUSED)
