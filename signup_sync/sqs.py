@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BATCH_ENTRIES = 10  # messages in one call
 MESSAGE_BYTES = 1_048_576  # a message with its attributes, and all messages of one call together
+MAX_DELAY = 900  # seconds, of one message (SQS Developer Guide, "Amazon SQS message timers")
 CONNECT_TIMEOUT = 3.0  # seconds
 READ_TIMEOUT = 10.0  # seconds, above the time that a receive waits by itself
 CALL_ATTEMPTS = 3  # of one call, with botocore's backoff in between
@@ -46,10 +47,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to send."""
+    """A message to send; nobody receives it before `delay_seconds` are over, of which there are `MAX_DELAY` at most."""
 
     body: str
     attributes: Attributes = field(default_factory=dict)
+    delay_seconds: int = 0
 
     @property
     def size(self) -> int:
@@ -116,7 +118,12 @@ def send_until_taken(
 def entries_of(messages: Sequence[Outgoing]) -> Any:
     """The entries of a SendMessageBatch, each by its place."""
     return [
-        {"Id": str(index), "MessageBody": message.body, "MessageAttributes": message.attributes}
+        {
+            "Id": str(index),
+            "MessageBody": message.body,
+            "MessageAttributes": message.attributes,
+            **({"DelaySeconds": message.delay_seconds} if message.delay_seconds else {}),
+        }
         for index, message in enumerate(messages)
     ]
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 STOP_TIMEOUT = 24.0  # seconds; the design promises 25, ECS kills after 30 by default
 ACKNOWLEDGE_TIME = 2.0  # seconds of it that are kept for telling SQS
 SLOW_CALLS = 8  # at once, of the acknowledger's lanes and the heartbeat
+INVISIBLE = 5  # times MAX_IN_FLIGHT: messages put off in flight; 20 workers then use up what SQS allows
 ONCE_WAIT = 1  # second that --once waits for messages; a long poll, however short, asks all of SQS' servers
 
 log = structlog.get_logger()
@@ -118,7 +119,14 @@ class Worker:
         self._in_flight = InFlight(settings.max_in_flight, self._visibility_timeout, clock)
         fast_events = Queue(settings.queue_url, remote.fast_events, on_call)
         self._acknowledger = Acknowledger(
-            events, fast_events, dead_letters, self._in_flight, self._max_attempts, instrumentation, clock
+            events,
+            fast_events,
+            dead_letters,
+            self._in_flight,
+            self._max_attempts,
+            INVISIBLE * settings.max_in_flight,
+            instrumentation,
+            clock,
         )
         writer = Writer(
             self._database,

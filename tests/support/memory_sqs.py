@@ -37,13 +37,18 @@ class Message:
 
 @dataclass
 class MemoryQueue:
-    """One queue; without `max_receive_count` nothing is ever moved to `dead_letters`."""
+    """One queue; without `max_receive_count` nothing is ever moved to `dead_letters`.
+
+    `most_in_flight` are received and neither visible nor deleted, at most; `peak_in_flight` were so at once.
+    """
 
     url: str
     visibility_timeout: int = 30  # seconds
     max_receive_count: int | None = None
     dead_letters: "MemoryQueue | None" = None
     messages: list[Message] = field(default_factory=list)
+    most_in_flight: int = 120_000
+    peak_in_flight: int = 0
 
     @property
     def name(self) -> str:
@@ -152,8 +157,12 @@ class MemorySqs:
     ) -> Answer:
         def receive(queue: MemoryQueue) -> Answer:
             timeout = queue.visibility_timeout if VisibilityTimeout is None else VisibilityTimeout
+            if self._in_flight(queue) >= queue.most_in_flight:
+                return self._over_limit(WaitTimeSeconds)
             messages = self._wait_for_messages(queue, WaitTimeSeconds, MaxNumberOfMessages)
-            return {"Messages": [self._give(message, timeout) for message in messages]} if messages else {}
+            given = [self._give(message, timeout) for message in messages]
+            queue.peak_in_flight = max(queue.peak_in_flight, self._in_flight(queue))
+            return {"Messages": given} if given else {}
 
         return self._call("receive_message", QueueUrl, receive)
 
@@ -217,7 +226,8 @@ class MemorySqs:
 
     def _send(self, queue: MemoryQueue, entry: Any) -> Answer:
         now = self._clock.monotonic()
-        message = Message(entry["MessageBody"], dict(entry.get("MessageAttributes") or {}), now, now)
+        visible_at = now + entry.get("DelaySeconds", 0)
+        message = Message(entry["MessageBody"], dict(entry.get("MessageAttributes") or {}), visible_at, now)
         queue.messages.append(message)
         return {"MessageId": message.id}
 
@@ -264,6 +274,19 @@ class MemorySqs:
             queue.dead_letters.messages.append(message)
         return visible
 
+    def _over_limit(self, wait_seconds: int) -> Answer:
+        """A short poll is an error, and a long one as if there were nothing (SQS Developer Guide, "Amazon SQS standard
+        queue quotas")."""
+        if not wait_seconds:
+            raise refused("OverLimit", "receive_message")
+        self._changed.wait_for(lambda: False, wait_seconds)
+        return {}
+
+    def _in_flight(self, queue: MemoryQueue) -> int:
+        """What was received and is not visible; what is delayed was not received yet."""
+        now = self._clock.monotonic()
+        return sum(bool(message.handles) and message.visible_at > now for message in queue.messages)
+
     def _give(self, message: Message, visibility_timeout: int) -> Answer:
         message.receive_count += 1
         message.visible_at = self._clock.monotonic() + visibility_timeout
@@ -285,8 +308,8 @@ class MemorySqs:
             "QueueArn": queue.arn,
             "VisibilityTimeout": str(queue.visibility_timeout),
             "ApproximateNumberOfMessages": str(len(queue.messages) - hidden),
-            "ApproximateNumberOfMessagesNotVisible": str(hidden),
-            "ApproximateNumberOfMessagesDelayed": "0",
+            "ApproximateNumberOfMessagesNotVisible": str(self._in_flight(queue)),
+            "ApproximateNumberOfMessagesDelayed": str(hidden - self._in_flight(queue)),
         }
         if queue.dead_letters and queue.max_receive_count:
             policy = {"deadLetterTargetArn": queue.dead_letters.arn, "maxReceiveCount": queue.max_receive_count}

@@ -130,6 +130,16 @@ def test_a_message_in_flight_is_out_of_sight_until_its_visibility_timeout_is_ove
     assert second.receipt_handle != first.receipt_handle
 
 
+def test_what_is_sent_with_a_delay_is_received_after_it_and_is_not_in_flight_meanwhile(sqs: Sqs) -> None:
+    assert sqs.events.send([Outgoing("later", delay_seconds=2), Outgoing("now")]) == []
+
+    assert bodies(sqs.receive()) == ["now"]
+    assert (sqs.events.describe().visible, sqs.events.describe().in_flight) == (0, 1)
+    sqs.sleep(2.1)
+    [message] = sqs.receive()
+    assert (message.body, message.receive_count) == ("later", 1)
+
+
 def test_a_long_poll_ends_when_a_message_comes(sqs: Sqs) -> None:
     sqs.run_beside(lambda: sqs.send("1"))
 

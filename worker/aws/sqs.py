@@ -45,12 +45,17 @@ NOT_TAKEN = frozenset({"InvalidParameterValue", "BatchRequestTooLong", "InvalidM
 
 OnCall = Callable[[str, str], None]
 
+# A message attribute of ours: how often an event was received before its message was sent anew.
+ATTEMPTS_BEFORE = "attempts_before"
+_is_count = re.compile("[0-9]{1,4}", re.ASCII).fullmatch  # MAX_ATTEMPTS is below that
+
 # SQS takes text of the characters that XML 1.0 allows (SQS API Reference, SendMessage, "Message contents").
 _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Received(NamedTuple):
-    """A message as it was received; `receive_count` counts this time too.
+    """A message as it was received; `receive_count` counts this time too, and those of the messages that it stands for
+    (`with_attempts`).
 
     `sent_at` is in seconds since the epoch, of SQS's clock. Where SQS itself moved it to the dead-letter queue, it is
     the time at which it was first sent (SQS Developer Guide, "Using dead-letter queues in Amazon SQS").
@@ -265,14 +270,34 @@ def text_attribute(value: str) -> dict[str, Any]:
     return {"DataType": "String", "StringValue": _NOT_ALLOWED.sub("\ufffd", value) or "-"}
 
 
+def with_attempts(message: Received) -> Attributes:
+    """The attributes with which it is sent anew as the same message, with its attempts so far.
+
+    Of its own there are as many as leave room for one more.
+    """
+    own = list(message.attributes.items())[: MESSAGE_ATTRIBUTES - 1]
+    return {**dict(own), ATTEMPTS_BEFORE: {"DataType": "Number", "StringValue": str(message.receive_count)}}
+
+
+def _attempts_before(attributes: Attributes) -> tuple[int, Attributes]:
+    """The number, and the attributes without it. What somebody else has made of ours counts for nothing."""
+    text = attributes[ATTEMPTS_BEFORE].get("StringValue", "")
+    others = {name: value for name, value in attributes.items() if name != ATTEMPTS_BEFORE}
+    return int(text) if _is_count(text) else 0, others
+
+
 def _received(message: Any) -> Received:
     system = message.get("Attributes", {})
+    attributes = message.get("MessageAttributes", {})
+    before = 0
+    if ATTEMPTS_BEFORE in attributes:
+        before, attributes = _attempts_before(attributes)
     return Received(
         message["MessageId"],
         message["ReceiptHandle"],
         message["Body"],
-        int(system.get("ApproximateReceiveCount", 1)),
-        message.get("MessageAttributes", {}),
+        before + int(system.get("ApproximateReceiveCount", 1)),
+        attributes,
         int(system.get("SentTimestamp", 0)) / 1000,
     )
 

@@ -1,7 +1,9 @@
 """Acknowledger: tells SQS what became of a message, by three outcomes and a way back for what was not begun.
 
 - *Done*: deleted.
-- *Later*: made visible again after a while.
+- *Later*: made visible again after a while. Where too many wait like that already it is sent again instead, as a new
+  message with a delay and the attempts it has had, and then deleted: SQS counts what is invisible as in flight, which a
+  queue has only so much of, and what is delayed it does not (SQS Developer Guide, "Amazon SQS message timers").
 - *Dead*: sent to the dead-letter queue with the reason, then deleted.
 - *Released*: visible again at once, because we stop or the database is away. On its last receive it is *renewed*
   instead, that is sent again as a new message and then deleted: an outage must not use its attempts up, and SQS would
@@ -18,14 +20,15 @@ from dataclasses import dataclass
 
 import structlog
 
-from signup_sync.sqs import BATCH_ENTRIES, Failure, Outgoing, in_batches
+from signup_sync.sqs import BATCH_ENTRIES, MAX_DELAY, Failure, Outgoing, in_batches
 from worker import failure
-from worker.aws.sqs import CALL_LIMIT, LEASE_LOST, MESSAGE_ATTRIBUTES, NOT_TAKEN, Queue
+from worker.aws.sqs import CALL_LIMIT, LEASE_LOST, MESSAGE_ATTRIBUTES, NOT_TAKEN, Queue, with_attempts
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.delivery import Delivery
 from worker.failure import FailureReason
 from worker.pipeline.batch_requests import BatchRequests
 from worker.pipeline.in_flight import InFlight
+from worker.pipeline.invisible_messages import InvisibleMessages
 from worker.pipeline.retry_delay import retry_delay
 from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation
 
@@ -64,7 +67,8 @@ class Move:
 class Acknowledger:
     """Takes outcomes from any thread and passes them on; holds a delivery until SQS knows, where that matters.
 
-    `deletions` is the same queue as `events`, by a client that makes each call once.
+    `deletions` is the same queue as `events`, by a client that makes each call once. So many as `max_invisible` are put
+    off in flight at once.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Acknowledger:
         dead_letters: Queue,
         in_flight: InFlight,
         max_attempts: int,
+        max_invisible: int,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -82,6 +87,7 @@ class Acknowledger:
         self._dead_letters = dead_letters
         self._in_flight = in_flight
         self._max_attempts = max_attempts
+        self._invisible = InvisibleMessages(max_invisible, clock)
         # Waits until none of our own receives is under way, which would take what is released. It is theirs to say,
         # and they come after us: whoever puts the worker together sets it.
         self.wait_until_no_receive: Callable[[], object] = bool
@@ -146,7 +152,11 @@ class Acknowledger:
         seconds = retry_delay(delivery.message.receive_count, self._max_attempts)
         self._instrumentation.retried(delivery, reason)
         log.info("retried_later", reason=reason, seconds=seconds, **delivery.describe())
-        self._put_back(self._visibility, delivery, seconds)
+        if self._invisible.add(seconds):
+            self._put_back(self._visibility, delivery, seconds)
+        else:
+            delayed = Outgoing(delivery.message.body, with_attempts(delivery.message), min(seconds, MAX_DELAY))
+            self._renewals.put(Move(delivery, delayed))
         return seconds
 
     def wake(self, receipt_handles: Iterable[str]) -> None:

@@ -171,7 +171,7 @@ def test_a_handle_that_is_taken_is_reassigned_and_that_is_said(system: MemorySys
 
 def test_a_fault_that_does_not_pass_uses_up_the_attempts(system: MemorySystem) -> None:
     def before(name: str, parameters: Mapping[str, Any]) -> None:
-        if name == "insert_users" and "ada" in str(parameters):  # were it any row, it would be an outage
+        if name == "insert_users" and "ada" in parameters["cognito_user_ids"]:
             raise psycopg.errors.LockNotAvailable("somebody has a lock")
 
     system.database.before = before
