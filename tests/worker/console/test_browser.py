@@ -475,7 +475,7 @@ def story(
     [broken] = dlq.fill(
         sign_up("ada", handle="a b", display_name="Ada Lovelace"),
         reason="invalid_event",
-        detail="data.handle: must not contain white space or U+0000",
+        detail="data.handle: must be visible, without white space, control or format characters",
     )
     dlq.fill(*[activity(f"user-{n}") for n in range(7)], reason="unknown_author", detail="no such user within 15m")
     dlq.fill(*[sign_up(f"user-{n}") for n in range(3)], reason="rejected_by_database", detail="23514 CheckViolation")

@@ -56,7 +56,7 @@ def test_an_invalid_edit_goes_nowhere_and_is_kept(dlq: Dlq) -> None:
     kept = kept_text(done.stderr)
 
     assert done.returncode == 2
-    assert "the event is invalid: data.handle: must not contain white space" in done.stderr
+    assert "the event is invalid: data.handle: must be visible, without white space" in done.stderr
     assert '"handle": "still wrong"' in kept.read_text()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     kept.unlink()
@@ -196,7 +196,7 @@ def test_an_edit_that_finds_the_value_there_says_so(dlq: Dlq) -> None:
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
-        ("data.handle=a b", "the event would be invalid: data.handle: must not contain white space"),
+        ("data.handle=a b", "the event would be invalid: data.handle: must be visible, without white space"),
         ("data.handle=42", "the event would be invalid: data.handle: Input should be a valid string"),
         ("data.handle.first=x", "cannot set data.handle.first: there is no object to set it in"),
     ],

@@ -111,7 +111,7 @@ def test_an_import_checks_events_first(dlq: Dlq, tmp_path: Path) -> None:
     done = dlq.run("import", str(file))
 
     assert done.returncode == 1
-    assert "(x): it would fail: data.handle: must not contain white space" in done.stdout
+    assert "(x): it would fail: data.handle: must be visible, without white space" in done.stdout
     assert dlq.event_bodies() == [sign_up("ada")]
     assert dlq.run("import", str(file), "--force").returncode == 0
     assert dlq.event_bodies() == [broken]

@@ -25,9 +25,9 @@ def test_a_broken_message_is_understood_mended_and_replayed_with_three_commands(
 
     [listed] = dlq.json("list")
     assert (listed["reason"], listed["event_id"]) == ("invalid_event", "ada")
-    assert listed["detail"] == "data.handle: must not contain white space or U+0000"
+    assert listed["detail"] == "data.handle: must be visible, without white space, control or format characters"
     shown = dlq.run("show", listed["id"])
-    assert "invalid: data.handle: must not contain white space or U+0000" in shown.stdout
+    assert "invalid: data.handle: must be visible, without white space, control or format characters" in shown.stdout
     edited = dlq.run("edit", listed["id"], "--set", "data.handle=ada", stdin="y\n")
     assert edited.returncode == 0
 

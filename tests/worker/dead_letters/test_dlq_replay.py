@@ -52,7 +52,7 @@ def test_what_would_fail_again_is_left_and_named_unless_forced(dlq: Dlq) -> None
     done = dlq.run("replay")
 
     assert done.returncode == 1
-    assert f"left {broken} (invalid_event): it would fail again: data.handle: must not contain" in done.stdout
+    assert f"left {broken} (invalid_event): it would fail again: data.handle: must be visible" in done.stdout
     assert dlq.event_bodies() == [sign_up("ada")]
     assert dlq.dead_bodies() == [sign_up("bob", handle="a b")]
     forced = dlq.json("replay", "--force", "--reason", "invalid_event")
