@@ -14,6 +14,7 @@ from demo.people import Cast
 from demo.screen import Screen
 from demo.story import broken
 from demo.system import System
+from tests.worker.console.running_console import ConsoleProcess
 
 LOOKS = 0.2  # seconds between two looks at the worker's log, and at what is asked for
 
@@ -43,7 +44,7 @@ def keep(system: System, screen: Screen, cast: Cast) -> None:
     for text, commands in _commands(cast, dead_letter=system.dead_letters()[0]["id"]):
         _offer(screen, text, *commands)
     screen.plain("\nCtrl-C here stops everything and removes it. Until then, this is what the worker logs:\n")
-    _follow(system, screen, directory, _actions(system, screen, cast))
+    _follow(system, console, screen, directory, _actions(system, screen, cast))
 
 
 def shell_settings(environment: Mapping[str, str], directory: Path, psql_directory: str) -> str:
@@ -132,9 +133,14 @@ def _actions(system: System, screen: Screen, cast: Cast) -> dict[str, Callable[[
     }
 
 
-def _follow(system: System, screen: Screen, directory: Path, actions: Mapping[str, Callable[[], None]]) -> None:
-    shown = len(system.worker.log)
+def _follow(
+    system: System, console: ConsoleProcess, screen: Screen, directory: Path, actions: Mapping[str, Callable[[], None]]
+) -> None:
+    shown, link = len(system.worker.log), console.link
     while system.worker.running:
+        if console.link != link:
+            link = console.link
+            _offer(screen, "That link has been used. The console, for another login:", link)
         log = system.worker.log
         for line in log[shown:]:
             screen.plain(json.dumps(line))

@@ -292,6 +292,11 @@ class ConsoleSettings(DatabaseSettings, QueuesSettings):
     console_token: Annotated[
         Token | None, Field(description="what opens it, from a secret; default: a new one each time")
     ] = None
+    console_hosts: Annotated[
+        tuple[str, ...] | None,
+        BeforeValidator(_names),
+        Field(description="names under which browsers ask for it, beyond those that only a private network can have"),
+    ] = None
     console_read_only: Annotated[bool, Field(description="look, and change nothing")] = False
     console_refresh_seconds: Annotated[
         float, Field(ge=1, le=3600, description="how often the dead letters are read while somebody looks")

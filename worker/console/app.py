@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from worker.console.console import Console
 from worker.console.defect import log_defect
 from worker.console.pages import audit_log, editor, feed, group_editor, letters, login, overview, pause, users
-from worker.console.request import Headed, Problem, ask, change, look
+from worker.console.request import Headed, Named, Problem, ask, change, look
 
 _FOLDER = Path(__file__).parent
 
@@ -64,7 +64,8 @@ def application(console: Console) -> Starlette:
         Mount("/static", _Files(directory=_FOLDER / "static")),
     ]
     handlers = {Problem: _problem, HTTPException: _http_problem, Exception: _defect}
-    app = Starlette(routes=routes, middleware=[Middleware(Headed)], exception_handlers=handlers)
+    middleware = [Middleware(Headed), Middleware(Named, names=console.hosts)]
+    app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
     app.state.console = console
     return app
 

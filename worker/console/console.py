@@ -25,7 +25,7 @@ from worker.console.body_view import visible
 from worker.console.dead_letter_cache import DeadLetterCache
 from worker.console.formats import OUTCOMES, addressable, age, duration, moment, number
 from worker.console.jobs import Jobs
-from worker.console.sessions import Session, Sessions
+from worker.console.sessions import Session, Sessions, Tokens
 from worker.console.system_monitor import OldestMessage, SystemMonitor
 from worker.console.user_lookup import UserLookup
 from worker.dead_letters.dead_letter import plain_name
@@ -46,14 +46,17 @@ _FOLDER = Path(__file__).parent
 class Console:
     """What the pages work with. `start` begins to look at the system, when a page asks; `stop` releases everything."""
 
-    def __init__(self, settings: ConsoleSettings, token: str, events: Queue, dead_letters: Queue, client: "SQSClient"):
+    def __init__(
+        self, settings: ConsoleSettings, tokens: Tokens, events: Queue, dead_letters: Queue, client: "SQSClient"
+    ) -> None:
         self.read_only = settings.console_read_only
+        self.hosts = {settings.console_address[0].lower(), *(settings.console_hosts or ())}
         self.pool_id = settings.user_pool_id
         self.version = version("signup-sync")
         # A name of its own: cookies do not know ports, and there may be another console beside this one.
         self.cookie = f"signup_sync_{secrets.token_hex(4)}"
         self.audit = Audit()
-        self.sessions = Sessions(token)
+        self.sessions = Sessions(tokens)
         self.jobs = Jobs()
         self.database = Database(
             settings.conninfo,

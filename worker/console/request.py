@@ -8,8 +8,9 @@ import asyncio
 import hmac
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from itertools import product
 from string import hexdigits
 from typing import Any
@@ -18,7 +19,7 @@ import psycopg
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from signup_sync.postgres.errors import describe
@@ -26,11 +27,13 @@ from signup_sync.sqs import SqsError
 from worker.console.console import Console
 from worker.console.formats import addressable
 from worker.console.sessions import Session
+from worker.telemetry.admin_hosts import is_allowed
 
 MAX_FORM = 8_388_608  # bytes: an event of 1 MiB, with every character written as %XX, and what is around it
 MAX_FIELDS = 12_000  # of a form
 FORM_TIMEOUT = 20.0  # seconds in which a form has to come
 
+NOT_BY_THIS_NAME = "not by this name: ask by an IP address, or add the name to CONSOLE_HOSTS\n"
 NOT_OURS = "This form is out of date, and nothing was done: go back, reload the page, and try again."
 TOO_LARGE = "The form is too large."
 UNREADABLE = "The form cannot be read."
@@ -199,6 +202,20 @@ def _answer(page: Page, request: Request, body: bytes, *, form: bool) -> Respons
         raise Problem(f"The database does not answer: {describe(error)}", 503) from error
     except SqsError as error:
         raise Problem(f"SQS does not answer: {error}", 503) from error
+
+
+class Named:
+    """Answers nobody who asks under a name that is not ours: see `worker.telemetry.admin_hosts`."""
+
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+        self._app = app
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["type"] == "http" and not is_allowed(Headers(scope=scope).get("host"), self._names):
+            app = PlainTextResponse(NOT_BY_THIS_NAME, HTTPStatus.MISDIRECTED_REQUEST)
+        await app(scope, receive, send)
 
 
 class Headed:

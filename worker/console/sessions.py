@@ -5,6 +5,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 IDLE = 3600.0  # seconds after which a session that is not used ends
@@ -83,17 +84,40 @@ class Session:
             return self._plans.pop(key, None)
 
 
-class Sessions:
-    """Opened with the token. Safe to use from any thread."""
+class Tokens:
+    """What opens a session. Safe to use from any thread.
 
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
+    A `given` one does so again and again. Without it each does so once, and `announce` is told the next one.
+    """
+
+    def __init__(self, given: str | None = None, announce: Callable[[str], None] = lambda _: None) -> None:
+        self._is_given = given is not None
+        self._announce = announce
+        self._lock = threading.Lock()
+        self.newest = given or secrets.token_urlsafe(32)
+
+    def take(self, token: str) -> bool:
+        """Whether that is the newest; if it opens only once, it has."""
+        with self._lock:
+            if not hmac.compare_digest(token.encode(errors="replace"), self.newest.encode()):
+                return False
+            if not self._is_given:
+                self.newest = secrets.token_urlsafe(32)
+                self._announce(self.newest)
+            return True
+
+
+class Sessions:
+    """Opened with a token. Safe to use from any thread."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
 
     def open(self, token: str, who: str) -> Session | None:
-        """A new session; None if that is not the token."""
-        if not hmac.compare_digest(token.encode(errors="replace"), self._token):
+        """A new session; None if that is not a token that opens one."""
+        if not self._tokens.take(token):
             return None
         session = Session(secrets.token_urlsafe(32), who)
         with self._lock:

@@ -20,6 +20,7 @@ from tests.support.worker_process import WorkerProcess
 from worker.cli.commands.console import opened
 from worker.console import server
 from worker.console.app import application
+from worker.console.sessions import Tokens
 from worker.settings import ConsoleSettings
 
 START_TIMEOUT = 30.0  # seconds
@@ -27,7 +28,7 @@ LOG_TIMEOUT = 20.0  # seconds
 
 DEFAULTS = {"CONSOLE_ADDRESS": "127.0.0.1:0", "CONSOLE_REFRESH_SECONDS": "1", "WORKER_URLS": "http://127.0.0.1:1"}
 
-_link = re.compile(r"the console is at (http://\S+)").search
+_links = re.compile(r"(?:the console is at|which works once:) (http://\S+)").findall
 
 
 class ConsoleThread:
@@ -49,7 +50,7 @@ class ConsoleThread:
             # boto3 looks at the environment when a client is made, and not again.
             with patch.dict(os.environ, self._environment, clear=True):
                 settings = ConsoleSettings.from_environment()
-                console = stack.enter_context(opened(settings, self.token))
+                console = stack.enter_context(opened(settings, Tokens(self.token)))
             listener = stack.enter_context(server.listen(*settings.console_address))
             http = server.http_server(application(console))
             thread = Thread(target=asyncio.run, args=[http.serve([listener])], name="http")
@@ -101,16 +102,16 @@ class ConsoleProcess(WorkerProcess):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        wait_until(lambda: _link(self.stderr) or not self.running, START_TIMEOUT, "the console does not serve")
+        wait_until(lambda: _links(self.stderr) or not self.running, START_TIMEOUT, "the console does not serve")
         assert self.running, self
         return self
 
     @property
     def link(self) -> str:
-        """What it has printed at its start."""
-        found = _link(self.stderr)
-        assert found is not None, self
-        return found[1]
+        """The newest that it has printed."""
+        found = _links(self.stderr)
+        assert found, self
+        return str(found[-1])
 
     @property
     def address(self) -> str:

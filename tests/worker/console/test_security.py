@@ -13,10 +13,12 @@ from tests.support.events import activity, sign_up
 from tests.support.invoke import invoke
 from tests.support.sqs import Queues, create_queues
 from tests.support.tables import write
+from tests.support.wait import wait_until
 from tests.worker.console.operator import Operator
 from tests.worker.console.running_console import ConsoleProcess, ConsoleThread, StartConsole
 from worker.cli.refused import Refused
 from worker.console.audit import MAX_REFUSED, MAX_SHOWN, REFUSED, Audit
+from worker.console.request import NOT_BY_THIS_NAME
 
 SHOWN = re.compile(r'name="id" value="([^"]+)"').findall
 KEY = "correct-horse-battery-staple-correct-horse"
@@ -38,7 +40,7 @@ def test_without_a_session_every_page_and_every_form_leads_to_the_login(console:
     assert {(answer.status, answer.headers["location"]) for answer in answers} == {(303, "/login")}
 
 
-def test_the_link_that_is_printed_opens_it_and_another_token_does_not(
+def test_the_link_that_is_printed_opens_it_once_and_another_token_does_not(
     start_console_process: Callable[..., ConsoleProcess],
 ) -> None:
     console = start_console_process()
@@ -51,16 +53,22 @@ def test_the_link_that_is_printed_opens_it_and_another_token_does_not(
     page = stranger.get(console.link.removeprefix(console.address))
     assert page.status == 200
     assert f'name="token" value="{console.token}"' in page.text
-    assert stranger.log_in(console.token).get("/").status == 200
+    first = console.token
+    assert stranger.log_in(first).get("/").status == 200
+    wait_until(lambda: console.token != first, 30, "no other link is printed")
+    again = Operator(console.address).post("/login", token=first, who="Eve", follow=False)
+    assert (again.status, "its link has been used" in again.words) == (403, True)
+    assert Operator(console.address).log_in(console.token, "Linus").get("/").status == 200
     console.interrupt()
     assert console.wait() == 0
-    assert [(line["what"], line["outcome"]) for line in console.log] == [("login", "refused"), ("login", "done")]
+    refused_and_done = [("login", "refused"), ("login", "done")]
+    assert [(line["what"], line["outcome"]) for line in console.log] == refused_and_done * 2
 
 
 def test_a_token_of_the_settings_is_never_printed(start_console_process: Callable[..., ConsoleProcess]) -> None:
     console = start_console_process(CONSOLE_TOKEN=KEY)
 
-    assert Operator(console.address).log_in(KEY).get("/").status == 200
+    assert [Operator(console.address).log_in(KEY).get("/").status for _ in range(2)] == [200] * 2
     assert console.link == f"{console.address}/login"
     console.terminate()
     assert console.wait() == 0
@@ -78,6 +86,7 @@ def test_a_name_is_needed_for_the_audit_log(console: ConsoleThread) -> None:
     [
         ({"CONSOLE_TOKEN": "short"}, "CONSOLE_TOKEN should be 32 characters or more"),
         ({"CONSOLE_ADDRESS": "8765"}, "CONSOLE_ADDRESS should be a host and a port, such as 127.0.0.1:8765"),
+        ({"CONSOLE_HOSTS": "ops.example.com:443"}, "CONSOLE_HOSTS should be names of hosts"),
         ({"WORKER_URLS": "worker:9090"}, "WORKER_URLS should be URLs"),
         ({"WORKER_URLS": "http://worker:99999"}, "WORKER_URLS should be URLs"),
         ({"WORKER_URLS": "http://[::1:9090"}, "WORKER_URLS should be URLs"),
@@ -118,6 +127,49 @@ def test_the_cookie_is_kept_from_scripts_and_from_other_sites(console: ConsoleTh
     attributes = {part.strip() for part in answer.headers["set-cookie"].split(";")[1:]}
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} < attributes
     assert not any(part.startswith("Domain") for part in attributes)
+
+
+@pytest.mark.parametrize(("scheme", "secure"), [("https", True), ("http", False)])
+def test_a_browser_that_has_come_by_https_sends_the_cookie_by_nothing_else(
+    console: ConsoleThread, scheme: str, secure: bool
+) -> None:
+    origin = console.address.replace("http", scheme)
+    answer = Operator(console.address).post(
+        "/login", headers={"Origin": origin}, token=console.token, who="Grace", follow=False
+    )
+
+    assert ("Secure" in answer.headers["set-cookie"]) == secure
+
+
+OUR_NAMES = [
+    "127.0.0.1:1",
+    "localhost",
+    "LOCALHOST:8765",
+    "[::1]:8765",
+    "console",
+    "console.internal",
+    "ops.example.com:443",
+]
+FOREIGN_NAMES = [
+    "evil.example",
+    "127.0.0.1.evil.example",
+    "ops.example.com.evil.example:8765",
+    "localhost.evil.example",
+]
+
+
+def test_under_a_name_that_anybody_could_have_it_answers_nobody(start_console: StartConsole) -> None:
+    console = start_console(CONSOLE_HOSTS="ops.example.com, Other.example.com")
+    operator = Operator(console.address).log_in(console.token)
+
+    answers = {host: operator.get("/audit", Host=host) for host in [*OUR_NAMES, *FOREIGN_NAMES]}
+    posted = operator.post("/login", headers={"Host": "evil.example"}, token=console.token, who="Eve", follow=False)
+
+    assert {host for host, answer in answers.items() if answer.status == 200} == {*OUR_NAMES}
+    assert {host for host, answer in answers.items() if answer.status == 421} == {*FOREIGN_NAMES}
+    assert answers["evil.example"].text == NOT_BY_THIS_NAME
+    assert "content-security-policy" in answers["evil.example"].headers
+    assert (posted.status, "set-cookie" in posted.headers) == (421, False)
 
 
 def test_logging_out_ends_the_session_and_not_only_the_cookie(console: ConsoleThread, operator: Operator) -> None:

@@ -1,9 +1,8 @@
 """`signup-sync console`."""
 
 import ipaddress
-import secrets
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -21,6 +20,7 @@ from worker.settings import ConsoleSettings
 
 if TYPE_CHECKING:
     from worker.console.console import Console
+    from worker.console.sessions import Tokens
 
 OTHERS = 6  # calls to SQS under way at once, besides those about dead letters
 
@@ -42,8 +42,9 @@ def console() -> None:
     """Serve the console, a web page for operators, until stopped.
 
     Is it well? Why did these messages fail? Mend them, send them back. Why has this user no row? It prints a link
-    with the token that opens it. CONSOLE_TOKEN, from a secret, sets the token instead (32 characters or more); then no
-    link is printed. Everything that is done with it is in its log, with the name that was given at the login.
+    with the token that opens it, once; when that was used it prints another one. CONSOLE_TOKEN, from a secret, sets a
+    token that opens it again and again (32 characters or more), and is typed; then no link has a token. Everything
+    that is done with it is in its log, with the name that was given at the login.
 
     Needs QUEUE_URL, DLQ_URL, DATABASE_URL and the standard AWS variables; the permissions are those of
     `signup-sync dlq`. Also: CONSOLE_ADDRESS (127.0.0.1:8765), CONSOLE_READ_ONLY (look, and change nothing),
@@ -52,7 +53,9 @@ def console() -> None:
     in Cognito; cognito-idp:ListUsers), CONSOLE_CLOUDWATCH (the age of the oldest event;
     cloudwatch:GetMetricStatistics).
 
-    It speaks HTTP and listens on loopback: reach one that runs elsewhere by a port forward.
+    It speaks HTTP and listens on loopback: reach one that runs elsewhere by a port forward, or by a proxy that speaks
+    HTTPS, passes the header Host on, and whose name is in CONSOLE_HOSTS (several with commas). Under a name that
+    anybody could register it does not answer otherwise (status 421).
 
     \b
     Examples:
@@ -63,22 +66,24 @@ def console() -> None:
     settings = ConsoleSettings.from_environment()
     from worker.console import server  # noqa: PLC0415 (what it needs is an extra)
     from worker.console.app import application  # noqa: PLC0415 (the same)
+    from worker.console.sessions import Tokens  # noqa: PLC0415 (the same)
 
     logs.configure(settings.log_level, settings.log_format)
-    token = settings.console_token.get_secret_value() if settings.console_token else secrets.token_urlsafe(32)
-    shown = None if settings.console_token else token
     host, port = settings.console_address
-    with opened(settings, token) as console_:
-        try:
-            listener = server.listen(host, port)
-        except OSError as error:
-            raise Refused(f"CONSOLE_ADDRESS {host}:{port}: {error.strerror or error}") from None
-        address = _address(host, listener.getsockname()[1])
+    try:
+        listener = server.listen(host, port)
+    except OSError as error:
+        raise Refused(f"CONSOLE_ADDRESS {host}:{port}: {error.strerror or error}") from None
+    address = _address(host, listener.getsockname()[1])
+    given = settings.console_token.get_secret_value() if settings.console_token else None
+    tokens = Tokens(given, lambda token: _announce_next(_link(address, token)))
+    with listener, opened(settings, tokens) as console_:
+        shown = None if given else tokens.newest
         server.serve(application(console_), listener, lambda: _announce(address, host, shown))
 
 
 @contextmanager
-def opened(settings: ConsoleSettings, token: str) -> Iterator["Console"]:
+def opened(settings: ConsoleSettings, tokens: "Tokens") -> Iterator["Console"]:
     """The console of these settings, started; at the end it is stopped. Raises `Refused` and `SqsError`."""
     from worker.console.console import Console  # noqa: PLC0415 (what it needs is an extra)
 
@@ -88,7 +93,7 @@ def opened(settings: ConsoleSettings, token: str) -> Iterator["Console"]:
         if settings.queue_url == settings.dlq_url:
             raise Refused("QUEUE_URL and DLQ_URL are the same queue: DLQ_URL should be that of the dead letters")
         check_pair(queues)
-        console_ = Console(settings, token, queues.events, queues.dead_letters, client)
+        console_ = Console(settings, tokens, queues.events, queues.dead_letters, client)
         console_.start()
         try:
             yield console_
@@ -97,10 +102,22 @@ def opened(settings: ConsoleSettings, token: str) -> Iterator["Console"]:
 
 
 def _announce(address: str, host: str, token: str | None) -> None:
-    link = f"{address}/login" + (f"?token={quote(token)}" if token else "")
-    click.echo(f"signup-sync: the console is at {link}", err=True)
+    _say(f"the console is at {_link(address, token)}")
     if not _is_loopback(host):
-        click.echo(f"signup-sync: {host} is not loopback, and nothing here is encrypted: who can listen?", err=True)
+        _say(f"{host} is not loopback, and nothing here is encrypted: who can listen?")
+
+
+def _announce_next(link: str) -> None:
+    with suppress(OSError):  # whoever logs in shall not suffer from a terminal that is gone
+        _say(f"a link for another login, which works once: {link}")
+
+
+def _link(address: str, token: str | None) -> str:
+    return f"{address}/login" + (f"?token={quote(token)}" if token else "")
+
+
+def _say(text: str) -> None:
+    click.echo(f"signup-sync: {text}", err=True)
 
 
 def _address(host: str, port: int) -> str:

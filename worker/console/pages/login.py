@@ -15,6 +15,10 @@ from worker.console.sessions import LIFETIME
 MAX_FORM = 4096  # bytes
 MAX_FIELDS = 10
 
+REFUSAL = (
+    "That is not the token, or its link has been used: the console prints a new link then. Or it is CONSOLE_TOKEN."
+)
+
 # It goes into the audit log.
 _is_who = re.compile(r"[^\W_][\w .@'-]{0,63}").fullmatch
 
@@ -41,11 +45,13 @@ async def enter(request: Request) -> Response:
     session = None if problem else console.sessions.open(token, who)
     if session is None:
         console.audit.record("nobody", "login", outcome=REFUSED)
-        text = problem or "That is not the token. The console has printed it when it started, or it is CONSOLE_TOKEN."
+        text = problem or REFUSAL
         return console.page("login.html", status=403, token=token if problem else "", who=who, problem=text)
     console.audit.record(session.who, "login")
     answer = see_other("/")
-    answer.headers["Set-Cookie"] = _cookie(console.cookie, session.id, int(LIFETIME))
+    # The origin is the browser's own word for how it has reached us, whatever is in between.
+    secure = request.headers.get("origin", "").startswith("https://")
+    answer.headers["Set-Cookie"] = _cookie(console.cookie, session.id, int(LIFETIME), secure=secure)
     return answer
 
 
@@ -64,8 +70,9 @@ def hide(visit: Visit) -> Response:
     return see_other("/")
 
 
-def _cookie(name: str, value: str, seconds: int) -> str:
+def _cookie(name: str, value: str, seconds: int, *, secure: bool = False) -> str:
     cookie: SimpleCookie = SimpleCookie({name: value})
     attributes: dict[str, Any] = {"path": "/", "httponly": True, "samesite": "Strict", "max-age": seconds}
+    attributes["secure"] = secure
     cookie[name].update(attributes)
     return cookie[name].OutputString()
