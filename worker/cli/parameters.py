@@ -1,4 +1,4 @@
-"""Parameters that several commands take: durations, and points in time."""
+"""Parameters that several commands take: text, durations, and points in time."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,6 +7,17 @@ import click
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _is_duration = re.compile(r"(\d{1,9})([smhdw])", re.ASCII).fullmatch
+
+
+def text(value: str) -> str:
+    """Text that can be sent and stored. Raises `click.BadParameter`.
+
+    Bytes that are not UTF-8 come as lone surrogates (Python documentation, "os", "File Names, Command Line Arguments,
+    and Environment Variables").
+    """
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise click.BadParameter(f"{value!r} is not UTF-8")
+    return value
 
 
 def duration(text: str) -> timedelta:

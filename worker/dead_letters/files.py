@@ -7,10 +7,12 @@ read it.
 
 import base64
 import binascii
+import errno
 import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +26,7 @@ from worker.failure import WORKER_CRASHED
 
 _OWNER_ONLY = 0o600
 _DIGEST_BYTES = 16
+_NOT_OURS = "is a link, or no file: remove it, or import from a folder where nobody else may write"
 
 _is_digest = re.compile(rb"[0-9a-f]{32}").fullmatch
 
@@ -103,12 +106,10 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        """Read what is there. Raises `OSError`."""
+        """Read what is there. Raises `OSError`, also where somebody has put something else there than a file."""
         self.path = path.with_name(path.name + ".imported")
         self._sent: set[bytes] = set()
-        self._file = os.fdopen(
-            os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _OWNER_ONLY), "a+b", buffering=0
-        )
+        self._file = os.fdopen(_open_beside(self.path), "a+b", buffering=0)
         self._file.seek(0)
         self._sent.update(bytes.fromhex(line.decode()) for line in self._file.read().split() if _is_digest(line))
 
@@ -131,6 +132,22 @@ class Journal:
         self._file.write("".join(f"\n{key}\n" for key in keys).encode())
         self._sent.update(map(bytes.fromhex, keys))
         return {}
+
+
+def _open_beside(path: Path) -> int:
+    """For appending: a file, or a new one. Where others may write they could have put a link there to another file of
+    ours, which would be written to. Raises `OSError`."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, _OWNER_ONLY)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(errno.ELOOP, _NOT_OURS, str(path)) from None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        os.close(descriptor)
+        raise OSError(errno.EEXIST, _NOT_OURS, str(path))
+    return descriptor
 
 
 def _record(number: int, line: bytes) -> Record:

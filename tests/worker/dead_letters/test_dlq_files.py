@@ -1,6 +1,7 @@
 """`signup-sync dlq export`, `import` and `delete`."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -195,3 +196,45 @@ def test_a_delete_that_is_not_allowed_deletes_nothing(dlq: Dlq, proxy: FaultProx
     assert done.returncode == 2
     assert "(needs sqs:DeleteMessage)" in done.stderr
     assert (dlq.visible(), dlq.held()) == (12, 0)
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "hard link", "pipe", "directory"])
+def test_what_somebody_has_put_beside_a_file_is_not_written_to(dlq: Dlq, tmp_path: Path, kind: str) -> None:
+    file = exported(tmp_path / "dead.jsonl", sign_up("ada"))
+    other, beside = tmp_path / "other", tmp_path / "dead.jsonl.imported"
+    if kind != "dangling link":
+        other.write_text("mine\n")
+    if kind == "hard link":
+        beside.hardlink_to(other)
+    elif kind == "pipe":
+        os.mkfifo(beside)
+    elif kind == "directory":
+        beside.mkdir()
+    else:
+        beside.symlink_to(other)
+
+    done = dlq.run("import", str(file))
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"signup-sync: {beside}: ")
+    assert other.exists() == (kind != "dangling link")
+    assert not other.exists() or other.read_text() == "mine\n"
+    assert dlq.event_bodies() == []
+
+
+def test_what_is_written_beside_a_file_is_its_owner_s_alone(dlq: Dlq, tmp_path: Path) -> None:
+    file = exported(tmp_path / "dead.jsonl", sign_up("ada"))
+
+    assert dlq.run("import", str(file)).returncode == 0
+
+    assert stat.S_IMODE((tmp_path / "dead.jsonl.imported").stat().st_mode) == 0o600
+
+
+def test_a_copy_whose_name_is_not_utf_8_is_named_all_the_same(dlq: Dlq, tmp_path: Path) -> None:
+    dlq.fill(sign_up("ada"))
+    copy = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jsonl"))
+
+    done = dlq.run_process("delete", "--backup", str(copy), "--yes", PYTHONIOENCODING="utf-8:strict")
+
+    assert (done.returncode, done.stdout) == (0, f"1 deleted, a copy is in {tmp_path}/\ufffd.jsonl\n")
+    assert copy.exists()

@@ -13,7 +13,7 @@ import click
 
 from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
 from signup_sync.publisher import NotPublished, Publisher, Unpublished
-from worker.cli.parameters import duration
+from worker.cli.parameters import duration, text
 from worker.cli.progress import Advance, progress_bar
 from worker.cli.refused import Refused
 from worker.settings import EventsQueueSettings
@@ -22,7 +22,11 @@ CHUNK = 100  # events between two looks at what became of them
 SHOWN_ERRORS = 20  # lines of a file that are said to be invalid; of the others only how many there are
 
 _source = click.option(
-    "--source", default="/signup-sync", show_default=True, help="Who publishes: the event's CloudEvents `source`."
+    "--source",
+    type=text,
+    default="/signup-sync",
+    show_default=True,
+    help="Who publishes: the event's CloudEvents `source`.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each event, not just its id.")
 
@@ -42,8 +46,8 @@ def publish() -> None:
 
 
 @publish.command
-@click.option("--author", required=True, metavar="SUB", help="The author's Cognito `sub`.")
-@click.option("--message", required=True, metavar="TEXT", help="1 to 1,024 characters.")
+@click.option("--author", required=True, type=text, metavar="SUB", help="The author's Cognito `sub`.")
+@click.option("--message", required=True, type=text, metavar="TEXT", help="1 to 1,024 characters.")
 @click.option("--expires-in", type=duration, metavar="DURATION", help="For example 12h or 7d; without it, never.")
 @click.option("--reply-to", type=click.UUID, metavar="UUID", help="The activity that this one replies to.")
 @_source
@@ -72,10 +76,12 @@ def activity(
 
 
 @publish.command
-@click.option("--sub", required=True, help="The user's Cognito `sub`.")
-@click.option("--handle", required=True, help="1 to 64 characters without white space; it is public.")
-@click.option("--display-name", metavar="TEXT", help="1 to 200 characters; it is public. Without it, the handle.")
-@click.option("--email", help="It is not public.")
+@click.option("--sub", required=True, type=text, help="The user's Cognito `sub`.")
+@click.option("--handle", required=True, type=text, help="1 to 64 characters without white space; it is public.")
+@click.option(
+    "--display-name", type=text, metavar="TEXT", help="1 to 200 characters; it is public. Without it, the handle."
+)
+@click.option("--email", type=text, help="It is not public.")
 @_source
 @_json
 def user(sub: str, handle: str, display_name: str | None, email: str | None, source: str, as_json: bool) -> None:
@@ -186,8 +192,8 @@ def _check(events: IO[bytes], checked: IO[bytes]) -> int:
         except (InvalidEvent, UnicodeDecodeError) as error:
             invalid += 1
             if invalid <= SHOWN_ERRORS:
-                text = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
-                click.echo(f"line {number}: {text}", err=True)
+                why = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
+                click.echo(f"line {number}: {why}", err=True)
         else:
             valid += 1
             checked.write(b"%d %s\n" % (number, line.strip()))

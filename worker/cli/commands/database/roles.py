@@ -5,12 +5,13 @@ import click
 from db.admin.roles import grant_worker as grant
 from db.credentials import read_secret
 from worker.cli.environment_option import environment_option
+from worker.cli.parameters import text
 from worker.settings import Environment, WorkerRoleSettings
 
 
 @click.command
 @environment_option
-@click.option("--role", default="signup_sync_worker", show_default=True, help="The role's name.")
+@click.option("--role", type=text, default="signup_sync_worker", show_default=True, help="The role's name.")
 @click.option("--iam", is_flag=True, help="The role logs in by RDS' IAM authentication, and has no password.")
 def grant_worker(environment: Environment, role: str, iam: bool) -> None:
     """Make the worker's database role, and grant it what the worker needs and nothing else.

@@ -13,6 +13,7 @@ from types import FrameType
 
 import click
 
+from worker.cli import parameters
 from worker.cli.commands.dlq import options
 from worker.cli.commands.dlq.differences import show_difference, show_differences
 from worker.cli.commands.dlq.look import not_found
@@ -32,16 +33,14 @@ MAX_EDITED = 10_000  # messages at once, which are kept in memory
 
 def assignment(text: str) -> tuple[str, str]:
     """`data.handle=ada`: the keys with dots in between, and the value as JSON. Raises `click.BadParameter`."""
-    path, equals, value = text.partition("=")
+    path, equals, value = parameters.text(text).partition("=")
     if not equals or not all(path.split(".")):
         raise click.BadParameter(f"{text!r} is not a member and its value, such as data.handle=ada")
-    if any("\ud800" <= character <= "\udfff" for character in text):  # which is how Python passes on other bytes
-        raise click.BadParameter(f"{text!r} is not UTF-8")
     return path, as_json(value)
 
 
 @click.command
-@click.argument("message_id", metavar="[ID]", required=False)
+@click.argument("message_id", type=parameters.text, metavar="[ID]", required=False)
 @click.option(
     "--set",
     "assignments",

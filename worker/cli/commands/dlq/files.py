@@ -111,7 +111,7 @@ def delete(selection: Selection, backup: Path | None, no_backup: bool, dry_run: 
             click.echo(f"{len(ids)} would be deleted" if dry_run else "nothing was deleted")
             return
         left = _delete(inspection.held, ids)
-    click.echo(f"{len(ids) - left} deleted" + (f", a copy is in {path}" if path else ""))
+    click.echo(f"{len(ids) - left} deleted" + (f", a copy is in {click.format_filename(path)}" if path else ""))
     if left:
         raise Refused(f"{left} could not be deleted and are still there; the same command again is safe")
 

@@ -14,6 +14,7 @@ from worker.cli.commands.dlq.formats import (
     show_letter,
 )
 from worker.cli.commands.dlq.queues import inspecting, open_queues
+from worker.cli.parameters import text
 from worker.cli.refused import Refused
 from worker.dead_letters.dead_letter import Selection
 from worker.dead_letters.scan import Scan
@@ -48,7 +49,7 @@ def list_(selection: Selection, as_json: bool) -> None:
 
 
 @click.command
-@click.argument("message_id", metavar="ID")
+@click.argument("message_id", type=text, metavar="ID")
 @options.as_json
 def show(message_id: str, as_json: bool) -> None:
     """Show one dead letter in full, and whether the worker would take it today.

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from worker.cli import parameters
 from worker.cli.parameters import duration
 from worker.dead_letters.dead_letter import Match, Selection
 from worker.failure import REASONS
@@ -18,7 +19,7 @@ _is_match = re.compile(r"([^\s=~.\"{}]+(?:\.[^\s=~.\"{}]+)*)([=~])(.*)", re.DOTA
 
 def match(text: str) -> Match:
     """`data.handle=ada`, or `data.handle~ad`. Raises `click.BadParameter`."""
-    found = _is_match(text)
+    found = _is_match(parameters.text(text))
     if found is None:
         raise click.BadParameter(
             f"{text!r} is no member and its value, such as data.handle=ada; for a text anywhere in the body: --text"
@@ -31,8 +32,17 @@ _OPTIONS = (
     click.option(
         "--reason", "reasons", multiple=True, type=click.Choice(REASONS), help="Only this reason; repeatable."
     ),
-    click.option("--detail", metavar="TEXT", help="Only what failed with a detail that begins like this."),
-    click.option("--type", "types", multiple=True, metavar="TYPE", help="Only this type of event; repeatable."),
+    click.option(
+        "--detail", type=parameters.text, metavar="TEXT", help="Only what failed with a detail that begins like this."
+    ),
+    click.option(
+        "--type",
+        "types",
+        multiple=True,
+        type=parameters.text,
+        metavar="TYPE",
+        help="Only this type of event; repeatable.",
+    ),
     click.option(
         "--older-than", type=duration, metavar="DURATION", help="Only what was sent longer ago, for example 2h."
     ),
@@ -45,8 +55,15 @@ _OPTIONS = (
         metavar="PATH=VALUE",
         help="Only events of which a member is this, such as data.handle=ada; PATH~TEXT: has this text; repeatable.",
     ),
-    click.option("--text", metavar="TEXT", help="Only bodies with this text anywhere, in upper or lower case."),
-    click.option("--id", "ids", multiple=True, metavar="ID", help="Only this message or event; repeatable."),
+    click.option(
+        "--text",
+        type=parameters.text,
+        metavar="TEXT",
+        help="Only bodies with this text anywhere, in upper or lower case.",
+    ),
+    click.option(
+        "--id", "ids", multiple=True, type=parameters.text, metavar="ID", help="Only this message or event; repeatable."
+    ),
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many."),
 )
 
