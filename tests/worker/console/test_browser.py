@@ -200,7 +200,7 @@ def test_keys_go_through_the_page(page: Page, console: ConsoleThread, dlq: Dlq) 
     expect(page.get_by_role("dialog")).to_be_hidden()
     page.keyboard.press("/")
     page.keyboard.type("grace jk")
-    assert page.get_by_label("Text in the body").input_value() == "grace jk"
+    assert page.get_by_label("Text in what is not masked").input_value() == "grace jk"
     page.get_by_role("heading", name="Dead letters").click()
     for key in "jjkjx":
         page.keyboard.press(key)
@@ -214,17 +214,17 @@ def test_filters_fold_on_a_narrow_page(page: Page, console: ConsoleThread, dlq: 
     dlq.fill(sign_up("ada"))
     log_in(page, console.link)
     page.goto(f"{console.address}/letters")
-    expect(page.get_by_label("Text in the body")).to_be_visible()
+    expect(page.get_by_label("Text in what is not masked")).to_be_visible()
     page.set_viewport_size({"width": 360, "height": 740})
     page.reload()
-    expect(page.get_by_label("Text in the body")).to_be_hidden()
+    expect(page.get_by_label("Text in what is not masked")).to_be_hidden()
 
     page.get_by_text("Filters", exact=True).click()
-    page.get_by_label("Text in the body").fill("nobody")
+    page.get_by_label("Text in what is not masked").fill("nobody")
     page.get_by_role("button", name="Filter").click()
 
     expect(page.get_by_text("No dead letter matches.")).to_be_visible()
-    expect(page.get_by_label("Text in the body")).to_be_visible()
+    expect(page.get_by_label("Text in what is not masked")).to_be_visible()
 
 
 def test_hostile_text_in_every_field_is_shown_and_does_nothing(
