@@ -3,6 +3,8 @@
 #
 #     docker build --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" --tag signup-sync .
 
+# A tag can be given another content: `deploy/pin-base` writes the digest of what the tag names today behind it, which is
+# to be committed before a release. Another base is chosen with --build-arg BASE=name@sha256:...
 ARG BASE=docker.io/library/python:3.13.9-slim-trixie
 
 FROM ${BASE} AS build

@@ -69,6 +69,15 @@ e2e: $(VENV)/installed ## Real sign-ups through cognito-local and fauxqs (needs 
 lock: $(VENV)/installed ## Pin the newest versions of all dependencies, with hashes
 	requirements/lock
 
+.PHONY: audit sbom
+
+audit: ## Look the pinned dependencies up in a database of known faults (needs a network)
+	requirements/audit
+
+sbom: $(VENV)/installed ## Write the image's bill of materials, dist/signup-sync.cdx.json (CycloneDX)
+	@mkdir -p dist
+	$(BIN)/python -m deploy.bill_of_materials >dist/signup-sync.cdx.json
+
 clean: ## Remove what was installed or generated
 	rm -rf .venv .venv-* .bench .e2e .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
