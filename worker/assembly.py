@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 STOP_TIMEOUT = 24.0  # seconds; the design promises 25, ECS kills after 30 by default
 ACKNOWLEDGE_TIME = 2.0  # seconds of it that are kept for telling SQS
 SLOW_CALLS = 8  # at once, of the acknowledger's lanes and the heartbeat
-INVISIBLE = 5  # times MAX_IN_FLIGHT: messages put off in flight; 20 workers then use up what SQS allows
+INVISIBLE = 5  # times MAX_IN_FLIGHT: messages put off in flight; 20 workers would use up what SQS allows
+MAX_INVISIBLE = 10_000  # of them, however large MAX_IN_FLIGHT is
 ONCE_WAIT = 1  # second that --once waits for messages; a long poll, however short, asks all of SQS' servers
 
 log = structlog.get_logger()
@@ -124,7 +125,7 @@ class Worker:
             dead_letters,
             self._in_flight,
             self._max_attempts,
-            INVISIBLE * settings.max_in_flight,
+            min(INVISIBLE * settings.max_in_flight, MAX_INVISIBLE),
             instrumentation,
             clock,
         )
