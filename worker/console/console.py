@@ -25,6 +25,7 @@ from worker.console.body_view import visible
 from worker.console.dead_letter_cache import DeadLetterCache
 from worker.console.formats import OUTCOMES, addressable, age, duration, moment, number
 from worker.console.jobs import Jobs
+from worker.console.refusals import Refusals
 from worker.console.sessions import Session, Sessions, Tokens
 from worker.console.system_monitor import OldestMessage, SystemMonitor
 from worker.console.user_lookup import UserLookup
@@ -56,6 +57,7 @@ class Console:
         # A name of its own: cookies do not know ports, and there may be another console beside this one.
         self.cookie = f"signup_sync_{secrets.token_hex(4)}"
         self.audit = Audit()
+        self.refusals = Refusals()
         self.sessions = Sessions(tokens)
         self.jobs = Jobs()
         self.database = Database(

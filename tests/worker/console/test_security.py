@@ -406,3 +406,15 @@ def test_refused_logins_push_nothing_out_of_the_audit_log(console: ConsoleThread
     assert len(audit.refused()) == MAX_REFUSED
     Operator(console.address).post("/login", token="x" * 43, who="Eve", follow=False)
     assert "Refused logins" in operator.get("/audit").words
+
+
+def test_who_guesses_the_token_waits_and_writes_little_into_the_audit_log(console: ConsoleThread) -> None:
+    stranger = Operator(console.address)
+
+    answers = [stranger.post("/login", token=f"guess {n}", who="Eve", follow=False) for n in range(50)]
+
+    assert [answer.status for answer in answers[:6]] == [403] * 6
+    assert answers[-1].status == 429
+    assert "Too many logins were refused: try again in" in answers[-1].words
+    assert len([line for line in console.audit() if line["outcome"] == "refused"]) < 50
+    assert stranger.post("/login", token=console.token, who="Eve", follow=False).status == 429

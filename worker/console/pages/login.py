@@ -2,6 +2,7 @@
 
 import re
 from http.cookies import SimpleCookie
+from math import ceil
 from typing import Any
 
 from starlette.requests import Request
@@ -34,8 +35,12 @@ async def show(request: Request) -> Response:
 async def enter(request: Request) -> Response:
     """Check both. That a page of somebody else's sends this form does no harm: it does not know the token."""
     console: Console = request.app.state.console
+    address = request.client.host if request.client else ""
+    wait = console.refusals.wait(address)
+    if wait:
+        raise Problem(f"Too many logins were refused: try again in {ceil(wait)} s.", 429)
     if not is_from_here(request.headers):
-        console.audit.record("nobody", "login", outcome=REFUSED)
+        _refuse(console, address)
         raise Problem("This form was not sent by this page: try again here.", 403)
     form = read_form(await read_body(request, MAX_FORM), MAX_FIELDS)
     token, who = (form.get(name, [""])[0].strip() for name in ("token", "who"))
@@ -44,7 +49,7 @@ async def enter(request: Request) -> Response:
         problem = "Give a name of letters, digits, spaces and . @ ' - (64 at most), for the audit log."
     session = None if problem else console.sessions.open(token, who)
     if session is None:
-        console.audit.record("nobody", "login", outcome=REFUSED)
+        _refuse(console, address)
         text = problem or REFUSAL
         return console.page("login.html", status=403, token=token if problem else "", who=who, problem=text)
     console.audit.record(session.who, "login")
@@ -53,6 +58,11 @@ async def enter(request: Request) -> Response:
     secure = request.headers.get("origin", "").startswith("https://")
     answer.headers["Set-Cookie"] = _cookie(console.cookie, session.id, int(LIFETIME), secure=secure)
     return answer
+
+
+def _refuse(console: Console, address: str) -> None:
+    console.refusals.add(address)
+    console.audit.record("nobody", "login", outcome=REFUSED)
 
 
 def leave(visit: Visit) -> Response:
