@@ -231,7 +231,9 @@ def test_an_address_is_no_name(name: str) -> None:
     assert detail_of(sign_up_data(display_name=name)) == (
         "data.display_name: must not contain an e-mail address, as it is public"
     )
-    assert detail_of(sign_up_data(handle=handle)) == ("data.handle: must be visible an e-mail address, as it is public")
+    assert detail_of(sign_up_data(handle=handle)) == (
+        "data.handle: must not contain an e-mail address, as it is public"
+    )
 
 
 @pytest.mark.parametrize(
