@@ -109,4 +109,5 @@ def _text(visit: Visit) -> str:
 
 
 def _page(visit: Visit, draft: Draft, *, checked: bool) -> Response:
-    return visit.page("edit.html", letter=draft.letter, draft=draft, checked=checked)
+    snapshot = visit.console.dead_letters.snapshot()
+    return visit.page("edit.html", letter=draft.letter, draft=draft, checked=checked, snapshot=snapshot)

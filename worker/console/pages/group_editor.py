@@ -55,6 +55,7 @@ def show(visit: Visit) -> Response:
     return visit.page(
         "group_edit.html",
         letters=letters,
+        snapshot=visit.console.dead_letters.snapshot(),
         plan=key,
         member=member or _failing_member(letters),
         value=visit.given("value"),
