@@ -175,8 +175,8 @@ function setUpKeyboard() {
     "?": () => help?.showModal(),
   };
   addEventListener("keydown", (event) => {
-    const writes = event.target.closest?.("input:not([type=checkbox]), textarea, select, dialog");
-    if (writes || event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
+    const writes = event.target.closest?.("input:not([type=checkbox]), textarea, select");
+    if (writes || help?.open || event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
     event.preventDefault();
     keys[event.key]();
   });
