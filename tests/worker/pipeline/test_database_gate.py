@@ -11,6 +11,7 @@ from tests.support.events import activity, sign_up
 from tests.support.memory_system import MemorySystem
 
 DAY = 86_400  # seconds
+HOURS = 4 * 3600  # seconds: many times what all attempts of a message take together
 AWAY = psycopg.OperationalError("connection refused")
 
 
@@ -373,15 +374,15 @@ def slow(name: str, _: Mapping[str, Any]) -> None:
 
 
 @pytest.mark.queues(max_receive_count=2)
-@pytest.mark.parametrize("count", [1, 2, 3, 250])
-def test_inserts_that_are_slow_for_a_day_while_all_else_is_quick_cost_nothing(system: MemorySystem, count: int) -> None:
+@pytest.mark.parametrize("count", [1, 3, 250])
+def test_inserts_that_are_slow_for_hours_while_all_else_is_quick_cost_nothing(system: MemorySystem, count: int) -> None:
     """The probe does not write, and so would see no outage; one message alone could be slow by its own fault."""
     system.database.before = slow
     system.worker()
     system.send(*people(count))
     system.clock.sleep(60)
     received = receives(system)
-    system.clock.sleep(DAY)
+    system.clock.sleep(HOURS)
 
     assert receives(system) == received
     assert all(message.receive_count <= 1 for message in system.events.messages)
@@ -405,7 +406,7 @@ def test_slow_inserts_of_activities_alone_are_the_databases_fault_too(system: Me
     system.run_until_empty()
     system.database.before = before
     system.send(activity("ada", id=str(UUID(int=1))))
-    system.clock.sleep(DAY)
+    system.clock.sleep(HOURS)
     assert not system.dead_letters
 
     system.database.before = lambda _name, _parameters: None
