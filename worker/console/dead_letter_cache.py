@@ -15,7 +15,8 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from signup_sync.sqs import SqsError
 from worker.aws.sqs import Queue, QueueAttributes, Received
@@ -106,21 +107,24 @@ def _user_id(value: object) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= MAX_ID else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
-    """What a look has seen. `letters` are the newest first, `groups` the largest; times are since the epoch."""
+    """What a look has seen. `letters` are the newest first; times are since the epoch."""
 
     taken_at: float
-    seconds: float
     letters: tuple[Listed, ...] = ()
     by_id: dict[str, Listed] = field(default_factory=dict)
-    groups: tuple[Group, ...] = ()
-    reasons: Counter[str] = field(default_factory=Counter)
     types: Counter[str] = field(default_factory=Counter)
     total: int = 0
     oldest_at: float | None = None
     in_flight_elsewhere: int = 0
     at_limit: bool = False
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """The largest first. Made for the first page that shows them: most copies are made by an action, one for each
+        message that is done with, and seen by nobody."""
+        return groups_of(self.letters, self.taken_at)
 
     @property
     def unlisted(self) -> int:
@@ -278,13 +282,11 @@ class Gathered:
     def __init__(self) -> None:
         self._letters: list[Listed] = []
         self._bytes = 0
-        self._reasons: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
         self._oldest_at = float("inf")
 
     def add(self, message: Received) -> None:
         letter = Listed(message)
-        self._reasons[letter.reason] += 1
         self._types[letter.event_type] += 1
         self._oldest_at = min(self._oldest_at, message.sent_at)
         self._bytes += _size(message)
@@ -295,14 +297,11 @@ class Gathered:
         letters = sorted(self._letters, key=lambda letter: (-letter.message.sent_at, letter.id))
         return Snapshot(
             taken_at=taken_at,
-            seconds=time.time() - taken_at,
             letters=tuple(letters),
             by_id={letter.id: letter for letter in letters},
-            groups=tuple(groups_of(letters, taken_at)),
-            reasons=self._reasons,
             types=self._types,
-            total=self._reasons.total(),
-            oldest_at=self._oldest_at if self._reasons else None,
+            total=self._types.total(),
+            oldest_at=self._oldest_at if self._types else None,
             in_flight_elsewhere=elsewhere,
             at_limit=at_limit,
         )
@@ -320,16 +319,11 @@ def _without(snapshot: Snapshot, message_ids: Collection[str]) -> Snapshot:
         return snapshot
     names = {letter.id for letter in gone}
     letters = tuple(letter for letter in snapshot.letters if letter.id not in names)
-    return Snapshot(
-        taken_at=snapshot.taken_at,
-        seconds=snapshot.seconds,
+    return replace(
+        snapshot,
         letters=letters,
         by_id={letter.id: letter for letter in letters},
-        groups=tuple(groups_of(letters, snapshot.taken_at)),
-        reasons=snapshot.reasons - Counter(letter.reason for letter in gone),
         types=snapshot.types - Counter(letter.event_type for letter in gone),
         total=snapshot.total - len(gone),
         oldest_at=min((letter.message.sent_at for letter in letters), default=None),
-        in_flight_elsewhere=snapshot.in_flight_elsewhere,
-        at_limit=snapshot.at_limit,
     )

@@ -4,7 +4,6 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.responses import Response
 
@@ -14,7 +13,7 @@ from worker.console.pages.letters import TOO_LATE, chosen, find_all, follow, giv
 from worker.console.request import Problem, Visit
 from worker.console.sessions import Plan
 from worker.dead_letters.dead_letter import DeadLetter
-from worker.dead_letters.lossless_json import NotAnObject, as_json
+from worker.dead_letters.lossless_json import NotAnObject, as_json, member
 from worker.dead_letters.replay import Edit, edit_of
 
 ACTION = "edited"
@@ -50,14 +49,14 @@ def show(visit: Visit) -> Response:
     else:
         letters = chosen(visit)
         key = visit.session.remember(Plan(ACTION, tuple(letter.id for letter in letters)))
-    member = visit.given("member").strip()[:MAX_MEMBER]
-    result = _group_edit(letters, member, visit.given("value")) if member else None
+    path = visit.given("member").strip()[:MAX_MEMBER]
+    result = _group_edit(letters, path, visit.given("value")) if path else None
     return visit.page(
         "group_edit.html",
         letters=letters,
         snapshot=visit.console.dead_letters.snapshot(),
         plan=key,
-        member=member or _failing_member(letters),
+        member=path or _failing_member(letters),
         value=visit.given("value"),
         result=result,
     )
@@ -67,12 +66,12 @@ def send(visit: Visit) -> Response:
     """Send those that are valid with the member set, when their number was typed."""
     key = visit.given("plan")
     plan = _plan(visit, key)
-    member, value, rate = visit.given("member").strip(), visit.given("value"), given_rate(visit)
-    result = _group_edit(find_all(visit, plan.ids), member, value)
+    path, value, rate = visit.given("member").strip(), visit.given("value"), given_rate(visit)
+    result = _group_edit(find_all(visit, plan.ids), path, value)
     if visit.given("number").strip() != str(len(result.edits)):
         raise Problem(f"Nothing was sent: to send them, type their number, {len(result.edits)}.")
     ids = [edit.letter.id for edit in result.edits]
-    assignments = [(member, as_json(value))]
+    assignments = [(path, as_json(value))]
     if visit.session.take_plan(key) is None:
         raise Problem(TOO_LATE)
 
@@ -90,9 +89,9 @@ def _plan(visit: Visit, key: str) -> Plan:
     return plan
 
 
-def _group_edit(letters: list[Listed], member: str, value: str) -> GroupEdit:
+def _group_edit(letters: list[Listed], path: str, value: str) -> GroupEdit:
     """Raises `Problem`."""
-    if not _is_path(member):
+    if not _is_path(path):
         raise Problem("The member is its keys with dots in between, such as data.display_name.")
     if len(value) > MAX_VALUE:
         raise Problem("The value is too long for a page: use signup-sync dlq edit --set.")
@@ -100,27 +99,26 @@ def _group_edit(letters: list[Listed], member: str, value: str) -> GroupEdit:
     for letter in letters:
         problem: str | None
         try:
-            edit = edit_of(letter, [(member, as_json(value))])
+            edit = edit_of(letter, [(path, as_json(value))])
             problem = edit.problem
         except NotAnObject as error:
             problem = str(error)
         if problem is None:
             edits.append(edit)
-            differences[_shape(letter, member)] += 1
+            differences[_shape(letter, path)] += 1
         else:
             problems[problem] += 1
     return GroupEdit(
-        member, value, tuple(edits), tuple(differences.most_common(MAX_KINDS)), tuple(problems.most_common())
+        path, value, tuple(edits), tuple(differences.most_common(MAX_KINDS)), tuple(problems.most_common())
     )
 
 
-def _shape(letter: DeadLetter, member: str) -> str:
+def _shape(letter: DeadLetter, path: str) -> str:
     """What a member is, without its value, which may be somebody's name."""
-    found: Any = json.loads(letter.message.body)
-    for key in member.split("."):
-        if not isinstance(found, dict) or key not in found:
-            return "not there"
-        found = found[key]
+    value = member(letter.message.body, path)
+    if value is None:
+        return "not there"
+    found = json.loads(value)
     if isinstance(found, str):
         return f"text, {len(found)} character{'' if len(found) == 1 else 's'}" if found else "empty text"
     kinds = {bool: "true or false", type(None): "null", dict: "an object", list: "a list"}

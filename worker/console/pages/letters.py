@@ -111,7 +111,7 @@ def show(visit: Visit) -> Response:
     chosen = filters.choose(snapshot, in_all=in_all) if snapshot else []
     if filters.text:
         visit.audit("searched", "personal_data" if in_all else "masked", f"{len(chosen)}_found")
-    groups = snapshot.groups if snapshot and not filters.is_filtered else ()
+    groups = snapshot.groups if snapshot and not filters.is_filtered else []
     pages = max(1, -(-len(chosen) // PAGE_SIZE))
     number = visit.asked("page")
     page = min(pages, max(1, int(number) if number.isascii() and number.isdigit() and len(number) < 7 else 1))
@@ -163,7 +163,7 @@ def look_again(visit: Visit) -> Response:
 
 def show_one(visit: Visit) -> Response:
     """One message: what is in it, why it failed, and what the worker would say today."""
-    letter, snapshot = _letter(visit), visit.console.dead_letters.snapshot() or Snapshot(0.0, 0.0)
+    letter, snapshot = _letter(visit), visit.console.dead_letters.snapshot() or Snapshot(0.0)
     revealed = visit.session.is_revealed(letter.id)
     attributes = written_attributes(letter.message.attributes)
     return visit.page(
