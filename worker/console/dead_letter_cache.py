@@ -13,7 +13,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -125,6 +125,10 @@ class Snapshot:
         """The largest first. Made for the first page that shows them: most copies are made by an action, one for each
         message that is done with, and seen by nobody."""
         return groups_of(self.letters, self.taken_at)
+
+    def those_of(self, ids: Iterable[str]) -> list[Listed]:
+        """Those of these that are there, in this order."""
+        return [self.by_id[name] for name in ids if name in self.by_id]
 
     @property
     def unlisted(self) -> int:
@@ -314,7 +318,7 @@ def _size(message: Received) -> int:
 
 
 def _without(snapshot: Snapshot, message_ids: Collection[str]) -> Snapshot:
-    gone = [snapshot.by_id[name] for name in message_ids if name in snapshot.by_id]
+    gone = snapshot.those_of(message_ids)
     if not gone:
         return snapshot
     names = {letter.id for letter in gone}

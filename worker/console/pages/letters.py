@@ -72,6 +72,11 @@ class Filters:
         return urlencode({name: value for name in self.__slots__ if (value := getattr(self, name))})
 
     @property
+    def address(self) -> str:
+        """Of the table."""
+        return f"/letters?{self.query}" if self.query else "/letters"
+
+    @property
     def is_filtered(self) -> bool:
         return replace(self, sort="") != Filters()
 
@@ -137,8 +142,7 @@ def search_all(visit: Visit) -> Response:
     """From now on, for a while, a text is looked for in personal data, too."""
     visit.session.reveal(SEARCH)
     visit.audit("revealed", SEARCH)
-    query = Filters.given(visit).query
-    return see_other(f"/letters?{query}" if query else "/letters")
+    return see_other(Filters.given(visit).address)
 
 
 def news(visit: Visit) -> Response:
@@ -157,8 +161,7 @@ def news(visit: Visit) -> Response:
 def look_again(visit: Visit) -> Response:
     """Look at the queue now."""
     visit.console.dead_letters.snapshot_since(time.time(), LOOK_WAIT)
-    query = Filters.given(visit).query
-    return see_other(f"/letters?{query}" if query else "/letters")
+    return see_other(Filters.given(visit).address)
 
 
 def show_one(visit: Visit) -> Response:
@@ -272,7 +275,7 @@ def find(visit: Visit, message_id: str) -> Listed:
 def find_all(visit: Visit, ids: Collection[str]) -> list[Listed]:
     """Those of these that are still there. Raises `Problem` if none is."""
     snapshot = visit.console.dead_letters.snapshot(wait=LOOK_WAIT)
-    letters = [snapshot.by_id[name] for name in ids if name in snapshot.by_id] if snapshot else []
+    letters = snapshot.those_of(ids) if snapshot else []
     if not letters:
         raise Problem("They are not there any more: look at the dead letters again.", 404)
     return letters
@@ -290,7 +293,7 @@ def chosen(visit: Visit) -> list[Listed]:
     if snapshot is None:
         raise Problem("The dead letters have not been read yet: try again in a moment.", 503)
     if ticked:
-        found = [snapshot.by_id[name] for name in ticked if name in snapshot.by_id]
+        found = snapshot.those_of(ticked)
     else:
         found = Filters.given(visit).choose(snapshot, in_all=visit.session.is_revealed(SEARCH))
     if not found:
