@@ -9,10 +9,12 @@ import socket
 import sys
 import threading
 import time
+from functools import cache
 from typing import Any
 
 import moto.sqs.models
 from flask import request
+from moto.core.utils import camelcase_to_underscores
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.sqs.models import Queue, SQSBackend
 from werkzeug.serving import make_server
@@ -89,7 +91,10 @@ def main() -> None:
     Queue.wait_for_messages = wait_for_messages  # type: ignore[method-assign, assignment]
     SQSBackend.receive_message = receive_message  # type: ignore[method-assign, assignment]
     Queue.delete_message = delete_message  # type: ignore[method-assign, assignment]
+    # Both are asked the same at each request, and look through folders or dozens of patterns for the answer.
+    moto.sqs.models.camelcase_to_underscores = cache(camelcase_to_underscores)  # type: ignore[attr-defined]
     application = DomainDispatcherApplication(create_backend_app)
+    application.get_backend_for_host = cache(application.get_backend_for_host)  # type: ignore[method-assign]
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietRequestHandler)
     sys.stdout.write(f"{server.port}\n")
     sys.stdout.flush()
