@@ -32,7 +32,7 @@ test: $(VENV)/installed ## Run all tests but the longest (three minutes)
 	$(BIN)/python -m pytest -m 'not ($(LONG))' --numprocesses 6 --dist worksteal $(ARGS)
 
 test-fast: $(VENV)/installed ## Run the tests that need no server and no process (20 seconds)
-	$(BIN)/python -m pytest --ignore tests/faults --ignore tests/e2e -m 'not ($(LONG) or server or process)' --numprocesses 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest --ignore tests/faults --ignore tests/e2e -m 'not ($(LONG) or server or process)' --hypothesis-profile fast --numprocesses 2 --dist worksteal $(ARGS)
 
 .PHONY: faults faults-long
 

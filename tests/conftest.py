@@ -1,5 +1,6 @@
 """What tests run against: a Postgres and an SQS for the session, and of each test's own a database, queues, workers."""
 
+import gc
 import signal
 import sys
 import uuid
@@ -30,8 +31,10 @@ settings.register_profile(
     "tests",
     derandomize=True,
     deadline=None,
+    max_examples=50,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
+settings.register_profile("fast", settings.get_profile("tests"), max_examples=10)  # of `make test-fast`
 settings.load_profile("tests")
 
 
@@ -39,6 +42,15 @@ settings.load_profile("tests")
 _SERVERS = {"postgres", "own_postgres", "sqs_server", "start_worker", "start_console"}
 
 _processes_are_expected = True
+
+
+# What is collected stays until the end: the collector of garbage need not look at it between any two tests.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

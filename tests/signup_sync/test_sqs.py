@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from signup_sync.sqs import BATCH_ENTRIES, MESSAGE_BYTES, Outgoing, in_batches
@@ -39,7 +39,6 @@ def together(messages: Sequence[Outgoing], batch: list[int]) -> int:
     return sum(size(messages[index]) for index in batch)
 
 
-@settings(max_examples=30)
 @given(messages)
 def test_every_message_is_in_one_batch_in_order_and_each_batch_is_one_that_sqs_takes(messages: list[Outgoing]) -> None:
     batches = list(in_batches(messages))

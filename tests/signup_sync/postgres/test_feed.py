@@ -10,7 +10,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from psycopg import sql
 
@@ -231,7 +231,6 @@ def outcome_of(text: str) -> Position | ValueError:
         return error
 
 
-@settings(max_examples=40)
 @given(times=st.lists(st.integers(0, 3), max_size=12), size=st.integers(1, 7))
 def test_pages_of_any_size_hold_everything_once_and_in_order(
     connection: Connection, times: list[int], size: int

@@ -3,7 +3,7 @@
 import json
 import tempfile
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from signup_sync.events import InvalidEvent, parse_event
@@ -43,7 +43,6 @@ def is_event(line: bytes) -> bool:
     return True
 
 
-@settings(max_examples=40)
 @given(LINES)
 @example([b'{"type": "user.signed_up.v1", "id": "\\ud800"}', b"\xff", b"[" * 100_000, b"9" * 5000])
 def test_any_line_is_an_event_or_a_refusal_of_one_line(lines: list[bytes]) -> None:

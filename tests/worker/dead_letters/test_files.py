@@ -4,7 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from worker.aws.sqs import Received, text_attribute
@@ -64,7 +64,6 @@ def test_any_line_is_a_dead_letter_or_a_refusal_of_one_line(line: bytes) -> None
         assert len(record.id) == 32
 
 
-@settings(max_examples=50)
 @given(st.lists(st.tuples(st.text(), ATTRIBUTES), max_size=3))
 def test_what_was_written_is_read_without_its_failure(letters: list[tuple[str, dict[str, dict[str, object]]]]) -> None:
     content = "".join(

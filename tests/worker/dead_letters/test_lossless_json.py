@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.dead_letters.lossless_json import NotAnObject, compact, is_json, member, pretty, with_member
@@ -37,7 +37,6 @@ def _listed(items: list[list[str]]) -> list[str]:
     return [token for item in items for token in (",", *item)][1:]
 
 
-@settings(max_examples=50)
 @given(VALUES, st.booleans())
 def test_laying_out_and_compacting_give_the_same_value(value: object, escaped: bool) -> None:
     text = json.dumps(value, ensure_ascii=escaped)
@@ -47,7 +46,6 @@ def test_laying_out_and_compacting_give_the_same_value(value: object, escaped: b
     assert json.loads(compact(text)) == value
 
 
-@settings(max_examples=50)
 @given(TOKENS, st.lists(SPACE, min_size=1))
 def test_every_token_stays_as_it_was_written(tokens: list[str], spaces: list[str]) -> None:
     text = "".join(token + spaces[number % len(spaces)] for number, token in enumerate(tokens))
@@ -109,7 +107,6 @@ def test_whatever_is_laid_out_it_is_not_much_longer(text: str) -> None:
     assert compact(shown) == text
 
 
-@settings(max_examples=50)
 @given(VALUES, st.integers(0, 900))
 def test_so_is_any_value_at_any_depth(value: object, depth: int) -> None:
     text = "[" * depth + json.dumps(value, separators=(",", ":")) + "]" * depth
@@ -133,7 +130,6 @@ def test_setting_a_member_changes_nothing_else(text: str, path: str, changed: st
     assert with_member(text, path, '"new"') == changed
 
 
-@settings(max_examples=50)
 @given(st.dictionaries(st.text("abc", max_size=2), VALUES, max_size=4), st.sampled_from("abc"), VALUES)
 def test_a_member_that_was_set_is_read_back(event: dict[str, object], key: str, value: object) -> None:
     changed = with_member(json.dumps(event), key, json.dumps(value))
@@ -160,7 +156,6 @@ def test_a_member_is_read_as_it_is_written(text: str, path: str, value: str | No
     assert member(text, path) == value
 
 
-@settings(max_examples=50)
 @given(VALUES, st.lists(st.text(min_size=1).filter(lambda key: "." not in key), min_size=1, max_size=3))
 def test_a_path_sets_its_member_or_is_refused(event: object, path: list[str]) -> None:
     try:

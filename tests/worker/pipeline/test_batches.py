@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.events import sign_up
@@ -84,7 +84,6 @@ def test_no_batch_is_larger_than_is_allowed(system: MemorySystem, batch_size: in
     assert max(sizes) <= max(batch_size, 1)
 
 
-@settings(max_examples=30)
 @given(bad=st.sets(st.integers(min_value=0, max_value=39), max_size=6))
 def test_exactly_those_that_are_refused_are_dead(bad: set[int]) -> None:
     refused = {f"user{n:03}" for n in bad}
