@@ -1,4 +1,4 @@
-"""Audit log: who did what, and when.
+"""Audit log: who did what, and when, and how it was proved that it was them.
 
 Each entry is a line of the log (`event` is `audit`), one for each message that was acted on. The console shows the
 newest; the log is where they are kept. Messages and users are named by their ids, and nothing people wrote is in it.
@@ -13,6 +13,7 @@ from itertools import islice
 
 import structlog
 
+from worker.console.identity.people import Person
 from worker.dead_letters.dead_letter import plain_name
 
 MAX_SHOWN = 1000  # entries
@@ -26,7 +27,7 @@ log = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_l
 @dataclass(frozen=True, slots=True)
 class Entry:
     at: datetime
-    who: str
+    who: Person
     what: str
     subject: str
     outcome: str
@@ -43,14 +44,14 @@ class Audit:
         self._refused: deque[Entry] = deque(maxlen=MAX_REFUSED)
         self._lock = threading.Lock()
 
-    def record(self, who: str, what: str, subject: str = "", outcome: str = "done") -> None:
+    def record(self, who: Person, what: str, subject: str = "", outcome: str = "done") -> None:
         """`subject` is the id of a message or a user, or says how many; anything else is not written down."""
         # A broken event may have somebody's address where its id belongs.
         named = subject and (plain_name(subject) or "not_shown")
         entry = Entry(datetime.now(UTC), who, what, named, outcome)
         with self._lock:
             (self._refused if outcome == REFUSED else self._entries).appendleft(entry)
-        log.info("audit", who=who, what=what, subject=named, outcome=outcome)
+        log.info("audit", who=who.name, proof=who.proof, what=what, subject=named, outcome=outcome)
 
     def newest(self, count: int, after: int = 0) -> list[Entry]:
         """Without the first `after`."""

@@ -23,7 +23,7 @@ from worker.console.actions import Actions
 from worker.console.audit import Audit
 from worker.console.body_view import visible
 from worker.console.dead_letter_cache import DeadLetterCache
-from worker.console.formats import OUTCOMES, addressable, age, duration, moment, number
+from worker.console.formats import OUTCOMES, PROOFS, addressable, age, duration, moment, number
 from worker.console.jobs import Jobs
 from worker.console.refusals import Refusals
 from worker.console.sessions import Session, Sessions, Tokens
@@ -121,7 +121,9 @@ def _templates(*, queue_name: str) -> Environment:
             "urlencode": _urlencode,
         }
     )
-    templates.globals.update({"static": _static_addresses(), "queue_name": queue_name, "outcomes": OUTCOMES})
+    templates.globals.update(
+        {"static": _static_addresses(), "queue_name": queue_name, "outcomes": OUTCOMES, "proofs": PROOFS}
+    )
     return templates
 
 

@@ -18,6 +18,15 @@ OUTCOMES = {
     "not_enqueued": "not enqueued",
 }
 
+# How the name of somebody was proved.
+PROOFS = {
+    "none": "nothing",
+    "declared": "nothing: declared",
+    "token": "own token",
+    "alb": "load balancer",
+    "oidc": "OIDC issuer",
+}
+
 
 def duration(seconds: float | None) -> str:
     """`3d4h`, `5m12s`, `0s`; below ten seconds with a fraction: `0.42s`."""

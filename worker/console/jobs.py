@@ -9,6 +9,7 @@ from itertools import count
 
 from signup_sync.sqs import SqsError
 from worker.console.defect import in_words, log_defect
+from worker.console.identity.people import Person
 
 MAX_KEPT = 50  # jobs, of which the results can still be seen
 MAX_NAMED = 100  # messages of a job that were not done
@@ -20,7 +21,7 @@ class Job:
 
     id: int
     action: str
-    who: str
+    who: Person
     total: int
     done: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -54,7 +55,9 @@ class Jobs:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, "job")
 
-    def begin(self, action: str, who: str, total: int, work: Callable[[Job], None], subject: str | None = None) -> Job:
+    def begin(
+        self, action: str, who: Person, total: int, work: Callable[[Job], None], subject: str | None = None
+    ) -> Job:
         """Do it when those before it are done."""
         with self._lock:
             job = Job(next(self._numbers), action, who, total, subject=subject)

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from worker.console.identity.people import Person
+
 IDLE = 3600.0  # seconds after which a session that is not used ends
 LIFETIME = 43_200.0  # seconds after which every session ends
 REVEALED_FOR = 900.0  # seconds for which personal data stays visible
@@ -26,10 +28,10 @@ class Plan:
 
 @dataclass(slots=True)
 class Session:
-    """`who` is the name that was given at the login; `csrf` is in every form of the session."""
+    """`csrf` is in every form of the session."""
 
     id: str
-    who: str
+    who: Person
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     started_at: float = field(default_factory=time.monotonic)
     used_at: float = field(default_factory=time.monotonic)
@@ -96,15 +98,15 @@ class Tokens:
         self._lock = threading.Lock()
         self.newest = given or secrets.token_urlsafe(32)
 
-    def take(self, token: str) -> bool:
-        """Whether that is the newest; if it opens only once, it has."""
+    def take(self, token: str, who: str) -> Person | None:
+        """The person as they call themselves, if that is the newest token; if it opens only once, it has."""
         with self._lock:
             if not hmac.compare_digest(token.encode(errors="replace"), self.newest.encode()):
-                return False
+                return None
             if not self._is_given:
                 self.newest = secrets.token_urlsafe(32)
                 self._announce(self.newest)
-            return True
+            return Person(who, "declared")
 
 
 class Sessions:
@@ -117,9 +119,10 @@ class Sessions:
 
     def open(self, token: str, who: str) -> Session | None:
         """A new session; None if that is not a token that opens one."""
-        if not self._tokens.take(token):
+        person = self._tokens.take(token, who)
+        if person is None:
             return None
-        session = Session(secrets.token_urlsafe(32), who)
+        session = Session(secrets.token_urlsafe(32), person)
         with self._lock:
             self._sessions[session.id] = session
             if len(self._sessions) > MAX_SESSIONS:

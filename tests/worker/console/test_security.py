@@ -18,6 +18,7 @@ from tests.worker.console.operator import Operator
 from tests.worker.console.running_console import ConsoleProcess, ConsoleThread, StartConsole
 from worker.cli.refused import Refused
 from worker.console.audit import MAX_REFUSED, MAX_SHOWN, REFUSED, Audit
+from worker.console.identity.people import NOBODY, Person
 from worker.console.request import NOT_BY_THIS_NAME
 
 SHOWN = re.compile(r'name="id" value="([^"]+)"').findall
@@ -398,9 +399,9 @@ def test_the_audit_log_is_written_whatever_the_level(start_console_process: Call
 def test_refused_logins_push_nothing_out_of_the_audit_log(console: ConsoleThread, operator: Operator) -> None:
     operator.post("/feed/reveal")
     audit = Audit()
-    audit.record("Grace", "revealed", "feed")
+    audit.record(Person("Grace", "declared"), "revealed", "feed")
     for _ in range(2 * MAX_SHOWN):
-        audit.record("nobody", "login", outcome=REFUSED)
+        audit.record(NOBODY, "login", outcome=REFUSED)
 
     assert [entry.what for entry in audit.newest(10)] == ["revealed"]
     assert len(audit.refused()) == MAX_REFUSED
@@ -418,3 +419,18 @@ def test_who_guesses_the_token_waits_and_writes_little_into_the_audit_log(consol
     assert "Too many logins were refused: try again in" in answers[-1].words
     assert len([line for line in console.audit() if line["outcome"] == "refused"]) < 50
     assert stranger.post("/login", token=console.token, who="Eve", follow=False).status == 429
+
+
+def test_the_audit_log_says_that_a_name_was_only_declared(console: ConsoleThread, operator: Operator) -> None:
+    Operator(console.address).post("/login", token="x" * 43, who="Grace", follow=False)
+    operator.post("/feed/reveal")
+
+    assert "Grace revealed feed done nothing: declared" in operator.get("/audit").words
+    said = [(line["who"], line["proof"], line["what"]) for line in console.audit()]
+    assert said == [("Grace", "declared", "login"), ("nobody", "none", "login"), ("Grace", "declared", "revealed")]
+
+
+def test_a_name_that_could_be_taken_for_another_one_is_refused(console: ConsoleThread) -> None:
+    for who in ("Gr\N{CYRILLIC SMALL LETTER A}ce", "nobody"):
+        answer = Operator(console.address).post("/login", token=console.token, who=who, follow=False)
+        assert (answer.status, "each word in letters of one script" in answer.words) == (403, True)

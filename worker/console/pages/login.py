@@ -1,6 +1,5 @@
 """Login with the token, and logout."""
 
-import re
 from http.cookies import SimpleCookie
 from math import ceil
 from typing import Any
@@ -10,6 +9,7 @@ from starlette.responses import Response
 
 from worker.console.audit import REFUSED
 from worker.console.console import Console
+from worker.console.identity.people import NAME_RULE, NOBODY, name_of
 from worker.console.request import Problem, Visit, is_from_here, read_body, read_form, see_other
 from worker.console.sessions import LIFETIME
 
@@ -19,9 +19,6 @@ MAX_FIELDS = 10
 REFUSAL = (
     "That is not the token, or its link has been used: the console prints a new link then. Or it is CONSOLE_TOKEN."
 )
-
-# It goes into the audit log.
-_is_who = re.compile(r"[^\W_][\w .@'-]{0,63}").fullmatch
 
 
 async def show(request: Request) -> Response:
@@ -44,10 +41,9 @@ async def enter(request: Request) -> Response:
         raise Problem("This form was not sent by this page: try again here.", 403)
     form = read_form(await read_body(request, MAX_FORM), MAX_FIELDS)
     token, who = (form.get(name, [""])[0].strip() for name in ("token", "who"))
-    problem = ""
-    if not _is_who(who):
-        problem = "Give a name of letters, digits, spaces and . @ ' - (64 at most), for the audit log."
-    session = None if problem else console.sessions.open(token, who)
+    name = name_of(who)
+    problem = "" if name else f"Give {NAME_RULE}, for the audit log."
+    session = console.sessions.open(token, name) if name else None
     if session is None:
         _refuse(console, address)
         text = problem or REFUSAL
@@ -62,7 +58,7 @@ async def enter(request: Request) -> Response:
 
 def _refuse(console: Console, address: str) -> None:
     console.refusals.add(address)
-    console.audit.record("nobody", "login", outcome=REFUSED)
+    console.audit.record(NOBODY, "login", outcome=REFUSED)
 
 
 def leave(visit: Visit) -> Response:

@@ -14,7 +14,7 @@ def begin(visit: Visit) -> Response:
     if not (0 < len(why) <= REASON_MAX_LENGTH and why.isprintable()):
         raise Problem(f"Say why, in one line of at most {REASON_MAX_LENGTH} characters: all who see the pause see it.")
     with visit.console.database.transaction() as connection:
-        pause = set_worker_pause(connection, visit.session.who[:WHO_MAX_LENGTH], why)
+        pause = set_worker_pause(connection, visit.session.who.name[:WHO_MAX_LENGTH], why)
     return _done(visit, "pause", "done" if pause else "paused_already")
 
 

@@ -1,0 +1,1 @@
+"""Who is who at the console, and how that was proved."""
