@@ -283,6 +283,9 @@ class WorkerSettings(AdminSettings, DatabaseSettings, QueuesSettings):
     ] = "auto"
 
 
+_WAYS_IN = ("console_token", "console_tokens_file")
+
+
 class ConsoleSettings(DatabaseSettings, QueuesSettings):
     """What `signup-sync console` reads."""
 
@@ -291,6 +294,9 @@ class ConsoleSettings(DatabaseSettings, QueuesSettings):
     ] = ("127.0.0.1", 8765)
     console_token: Annotated[
         Token | None, Field(description="what opens it, from a secret; default: a new one each time")
+    ] = None
+    console_tokens_file: Annotated[
+        str | None, Field(description="a file with a line for each person, of signup-sync console-token")
     ] = None
     console_hosts: Annotated[
         tuple[str, ...] | None,
@@ -312,6 +318,13 @@ class ConsoleSettings(DatabaseSettings, QueuesSettings):
     log_format: Annotated[
         Literal["auto", "json", "console"], Field(description="auto: console on a terminal, else JSON lines")
     ] = "auto"
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in_to_it(self) -> Self:
+        given = [name for name in _WAYS_IN if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(name.upper() for name in given)} exclude each other")
+        return self
 
 
 def name_in(environment: Environment, name: str) -> str:

@@ -23,6 +23,7 @@ _COMMANDS = {
     "reconcile": ("reconcile", "Enqueue the users of a Cognito pool who have no row."),
     "feed": ("feed", "Show the home feed: what was posted, newest first."),
     "console": ("console", "Serve a web page for operators."),
+    "console-token": ("console_token", "Make a token with which somebody logs in to the console."),
     "rds": ("rds", "Stop and start the RDS instance, and let yourself in."),
     "schema": ("schema", "Print the event contract as JSON Schema."),
     "completion": ("completion", "Print a script that completes commands in your shell."),

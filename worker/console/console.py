@@ -26,7 +26,7 @@ from worker.console.dead_letter_cache import DeadLetterCache
 from worker.console.formats import OUTCOMES, PROOFS, addressable, age, duration, moment, number
 from worker.console.jobs import Jobs
 from worker.console.refusals import Refusals
-from worker.console.sessions import Session, Sessions, Tokens
+from worker.console.sessions import Door, Session, Sessions
 from worker.console.system_monitor import OldestMessage, SystemMonitor
 from worker.console.user_lookup import UserLookup
 from worker.dead_letters.dead_letter import plain_name
@@ -48,7 +48,7 @@ class Console:
     """What the pages work with. `start` begins to look at the system, when a page asks; `stop` releases everything."""
 
     def __init__(
-        self, settings: ConsoleSettings, tokens: Tokens, events: Queue, dead_letters: Queue, client: "SQSClient"
+        self, settings: ConsoleSettings, door: Door, events: Queue, dead_letters: Queue, client: "SQSClient"
     ) -> None:
         self.read_only = settings.console_read_only
         self.hosts = {settings.console_address[0].lower(), *(settings.console_hosts or ())}
@@ -58,7 +58,7 @@ class Console:
         self.cookie = f"signup_sync_{secrets.token_hex(4)}"
         self.audit = Audit()
         self.refusals = Refusals()
-        self.sessions = Sessions(tokens)
+        self.sessions = Sessions(door)
         self.jobs = Jobs()
         self.database = Database(
             settings.conninfo,

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from worker.console.identity.people import Person
 
@@ -86,11 +87,26 @@ class Session:
             return self._plans.pop(key, None)
 
 
-class Tokens:
-    """What opens a session. Safe to use from any thread.
+class Door(Protocol):
+    """What opens a session. Safe to use from any thread."""
 
-    A `given` one does so again and again. Without it each does so once, and `announce` is told the next one.
+    asks_name: bool
+    """Whether whoever has a token says who they are."""
+
+    def take(self, token: str, who: str) -> Person | None:
+        """Who has that token; None if it opens nothing."""
+
+    def admits(self, person: Person) -> bool:
+        """Whether a session of theirs may go on."""
+
+
+class Tokens:
+    """One token for all. A `given` one opens sessions again and again.
+
+    Without it each does so once, and `announce` is told the next one.
     """
+
+    asks_name = True
 
     def __init__(self, given: str | None = None, announce: Callable[[str], None] = lambda _: None) -> None:
         self._is_given = given is not None
@@ -108,18 +124,22 @@ class Tokens:
                 self._announce(self.newest)
             return Person(who, "declared")
 
+    def admits(self, _: Person) -> bool:
+        return True
+
 
 class Sessions:
     """Opened with a token. Safe to use from any thread."""
 
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
+    def __init__(self, door: Door) -> None:
+        self.asks_name = door.asks_name
+        self._door = door
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
 
     def open(self, token: str, who: str) -> Session | None:
         """A new session; None if that is not a token that opens one."""
-        person = self._tokens.take(token, who)
+        person = self._door.take(token, who)
         if person is None:
             return None
         session = Session(secrets.token_urlsafe(32), person)
@@ -133,11 +153,13 @@ class Sessions:
         """The session with that id, which is used by this."""
         with self._lock:
             session = self._sessions.get(session_id)
-            if session is None or session.is_over:
-                self._sessions.pop(session_id, None)
-                return None
-            session.used_at = time.monotonic()
-            return session
+        if session is None:
+            return None
+        if session.is_over or not self._door.admits(session.who):
+            self.close(session)
+            return None
+        session.used_at = time.monotonic()
+        return session
 
     def close(self, session: Session) -> None:
         with self._lock:

@@ -11,6 +11,7 @@ from tests.support.sqs import Queues
 from tests.support.worker_process import worker_environment
 from tests.worker.console.operator import Operator
 from tests.worker.console.running_console import ConsoleProcess, ConsoleThread, StartConsole
+from worker.console.sessions import Door
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,8 +37,8 @@ def start_console(console_environment: Callable[..., dict[str, str]]) -> Iterato
     with ExitStack() as stack:
         log = stack.enter_context(captured_logs())
 
-        def start(**options: Any) -> ConsoleThread:
-            return stack.enter_context(ConsoleThread(console_environment(**options), log))
+        def start(door: Door | None = None, **options: Any) -> ConsoleThread:
+            return stack.enter_context(ConsoleThread(console_environment(**options), log, door))
 
         yield start
 

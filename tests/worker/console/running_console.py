@@ -20,7 +20,7 @@ from tests.support.worker_process import WorkerProcess
 from worker.cli.commands.console import opened
 from worker.console import server
 from worker.console.app import application
-from worker.console.sessions import Tokens
+from worker.console.sessions import Door, Tokens
 from worker.settings import ConsoleSettings
 
 START_TIMEOUT = 30.0  # seconds
@@ -37,12 +37,13 @@ class ConsoleThread:
     As a context manager it serves; at the end it has released everything. `log` is where `captured_logs` writes.
     """
 
-    def __init__(self, environment: dict[str, str], log: list[LogLine]) -> None:
-        """`environment` is complete: see `worker_environment`."""
+    def __init__(self, environment: dict[str, str], log: list[LogLine], door: Door | None = None) -> None:
+        """`environment` is complete: see `worker_environment`. `door` is what opens it, if it is not the token."""
         self._environment = {**DEFAULTS, **environment}
         self._running = ExitStack()
         self.log = log
         self.token = secrets.token_urlsafe(32)
+        self._door = door or Tokens(self.token)
         self.address = ""
 
     def __enter__(self) -> Self:
@@ -50,7 +51,7 @@ class ConsoleThread:
             # boto3 looks at the environment when a client is made, and not again.
             with patch.dict(os.environ, self._environment, clear=True):
                 settings = ConsoleSettings.from_environment()
-                console = stack.enter_context(opened(settings, Tokens(self.token)))
+                console = stack.enter_context(opened(settings, self._door))
             listener = stack.enter_context(server.listen(*settings.console_address))
             http = server.http_server(application(console))
             thread = Thread(target=asyncio.run, args=[http.serve([listener])], name="http")

@@ -6,7 +6,10 @@ from contextlib import closing
 import pytest
 
 from tests.support.captured_logs import captured_logs
+from worker.console.identity.people import Person
 from worker.console.jobs import Job, Jobs
+
+GRACE = Person("Grace", "declared")
 
 
 @pytest.fixture
@@ -20,8 +23,8 @@ def test_a_job_that_fails_says_where_to_look_and_ends_no_other(jobs: Jobs) -> No
         raise KeyError("somebody@example.com")
 
     with captured_logs() as log:
-        failed = jobs.begin("replayed", "Grace", 1, fail)
-        done = jobs.begin("deleted", "Grace", 1, lambda job: job.tell("x", "deleted"))
+        failed = jobs.begin("replayed", GRACE, 1, fail)
+        done = jobs.begin("deleted", GRACE, 1, lambda job: job.tell("x", "deleted"))
         assert done.finished.wait(30)
 
     assert failed.problem == "it failed (KeyError); the console's log says where"

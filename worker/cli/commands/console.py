@@ -1,9 +1,10 @@
 """`signup-sync console`."""
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -20,7 +21,7 @@ from worker.settings import ConsoleSettings
 
 if TYPE_CHECKING:
     from worker.console.console import Console
-    from worker.console.sessions import Tokens
+    from worker.console.sessions import Door
 
 OTHERS = 6  # calls to SQS under way at once, besides those about dead letters
 
@@ -43,8 +44,9 @@ def console() -> None:
 
     Is it well? Why did these messages fail? Mend them, send them back. Why has this user no row? It prints a link
     with the token that opens it, once; when that was used it prints another one. CONSOLE_TOKEN, from a secret, sets a
-    token that opens it again and again (32 characters or more), and is typed; then no link has a token. Everything
-    that is done with it is in its log, with the name that was given at the login.
+    token that opens it again and again (32 characters or more), and is typed; then no link has a token.
+    CONSOLE_TOKENS_FILE names a file with a token for each person instead (`signup-sync console-token`). Everything that
+    is done with the console is in its log, with a name: that of the file, or what was given at the login.
 
     Needs QUEUE_URL, DLQ_URL, DATABASE_URL and the standard AWS variables; the permissions are those of
     `signup-sync dlq`. Also: CONSOLE_ADDRESS (127.0.0.1:8765), CONSOLE_READ_ONLY (look, and change nothing),
@@ -70,20 +72,33 @@ def console() -> None:
 
     logs.configure(settings.log_level, settings.log_format)
     host, port = settings.console_address
+    address = ""
+    door = _door(settings, lambda token: _announce_next(_link(address, token)))
     try:
         listener = server.listen(host, port)
     except OSError as error:
         raise Refused(f"CONSOLE_ADDRESS {host}:{port}: {error.strerror or error}") from None
     address = _address(host, listener.getsockname()[1])
-    given = settings.console_token.get_secret_value() if settings.console_token else None
-    tokens = Tokens(given, lambda token: _announce_next(_link(address, token)))
-    with listener, opened(settings, tokens) as console_:
-        shown = None if given else tokens.newest
+    with listener, opened(settings, door) as console_:
+        shown = door.newest if isinstance(door, Tokens) and settings.console_token is None else None
         server.serve(application(console_), listener, lambda: _announce(address, host, shown))
 
 
+def _door(settings: ConsoleSettings, announce: Callable[[str], None]) -> "Door":
+    """What opens it, as the settings say; `announce` is told the token of each next link. Raises `Refused`."""
+    from worker.console.identity.token_file import TokenFile, UnusableTokenFile  # noqa: PLC0415 (an extra)
+    from worker.console.sessions import Tokens  # noqa: PLC0415 (the same)
+
+    if settings.console_tokens_file:
+        try:
+            return TokenFile(Path(settings.console_tokens_file))
+        except UnusableTokenFile as error:
+            raise Refused(f"CONSOLE_TOKENS_FILE: {error}") from None
+    return Tokens(settings.console_token.get_secret_value() if settings.console_token else None, announce)
+
+
 @contextmanager
-def opened(settings: ConsoleSettings, tokens: "Tokens") -> Iterator["Console"]:
+def opened(settings: ConsoleSettings, door: "Door") -> Iterator["Console"]:
     """The console of these settings, started; at the end it is stopped. Raises `Refused` and `SqsError`."""
     from worker.console.console import Console  # noqa: PLC0415 (what it needs is an extra)
 
@@ -93,7 +108,7 @@ def opened(settings: ConsoleSettings, tokens: "Tokens") -> Iterator["Console"]:
         if settings.queue_url == settings.dlq_url:
             raise Refused("QUEUE_URL and DLQ_URL are the same queue: DLQ_URL should be that of the dead letters")
         check_pair(queues)
-        console_ = Console(settings, tokens, queues.events, queues.dead_letters, client)
+        console_ = Console(settings, door, queues.events, queues.dead_letters, client)
         console_.start()
         try:
             yield console_

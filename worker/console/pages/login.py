@@ -4,6 +4,7 @@ from http.cookies import SimpleCookie
 from math import ceil
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +20,7 @@ MAX_FIELDS = 10
 REFUSAL = (
     "That is not the token, or its link has been used: the console prints a new link then. Or it is CONSOLE_TOKEN."
 )
+NOT_OF_THE_FILE = "That is not a token of the file CONSOLE_TOKENS_FILE."
 
 
 async def show(request: Request) -> Response:
@@ -41,12 +43,12 @@ async def enter(request: Request) -> Response:
         raise Problem("This form was not sent by this page: try again here.", 403)
     form = read_form(await read_body(request, MAX_FORM), MAX_FIELDS)
     token, who = (form.get(name, [""])[0].strip() for name in ("token", "who"))
-    name = name_of(who)
-    problem = "" if name else f"Give {NAME_RULE}, for the audit log."
-    session = console.sessions.open(token, name) if name else None
+    name = name_of(who) if console.sessions.asks_name else ""
+    problem = f"Give {NAME_RULE}, for the audit log." if name is None else ""
+    session = None if name is None else await run_in_threadpool(console.sessions.open, token, name)
     if session is None:
         _refuse(console, address)
-        text = problem or REFUSAL
+        text = problem or (REFUSAL if console.sessions.asks_name else NOT_OF_THE_FILE)
         return console.page("login.html", status=403, token=token if problem else "", who=who, problem=text)
     console.audit.record(session.who, "login")
     answer = see_other("/")
