@@ -7,7 +7,7 @@ _EXTRAS = {
     **dict.fromkeys(
         ("alembic", "click", "prometheus_client", "psycopg", "psycopg_pool", "rich", "structlog"), "worker"
     ),
-    **dict.fromkeys(("jinja2", "python_multipart", "starlette", "uvicorn"), "console"),
+    **dict.fromkeys(("cryptography", "jinja2", "jwt", "python_multipart", "starlette", "uvicorn"), "console"),
     "opentelemetry": "tracing",
 }
 

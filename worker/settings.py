@@ -283,7 +283,7 @@ class WorkerSettings(AdminSettings, DatabaseSettings, QueuesSettings):
     ] = "auto"
 
 
-_WAYS_IN = ("console_token", "console_tokens_file")
+_WAYS_IN = ("console_token", "console_tokens_file", "console_alb_arn", "console_oidc_issuer")
 
 
 class ConsoleSettings(DatabaseSettings, QueuesSettings):
@@ -297,6 +297,15 @@ class ConsoleSettings(DatabaseSettings, QueuesSettings):
     ] = None
     console_tokens_file: Annotated[
         str | None, Field(description="a file with a line for each person, of signup-sync console-token")
+    ] = None
+    console_alb_arn: Annotated[
+        str | None, Field(description="the Application Load Balancer that says, and signs, who is asking")
+    ] = None
+    console_oidc_issuer: Annotated[
+        str | None, Field(description="the OpenID Connect issuer whose ID token a proxy passes on with each request")
+    ] = None
+    console_oidc_audience: Annotated[
+        str | None, Field(description="the client id for which that issuer makes the proxy's tokens")
     ] = None
     console_hosts: Annotated[
         tuple[str, ...] | None,
@@ -324,6 +333,8 @@ class ConsoleSettings(DatabaseSettings, QueuesSettings):
         given = [name for name in _WAYS_IN if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(name.upper() for name in given)} exclude each other")
+        if (self.console_oidc_issuer is None) != (self.console_oidc_audience is None):
+            raise ValueError("CONSOLE_OIDC_ISSUER and CONSOLE_OIDC_AUDIENCE belong together")
         return self
 
 

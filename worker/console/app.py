@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from worker.console.console import Console
 from worker.console.defect import log_defect
 from worker.console.pages import audit_log, editor, feed, group_editor, letters, login, overview, pause, users
-from worker.console.request import Headed, Named, Problem, ask, change, look
+from worker.console.request import Headed, Named, Problem, Signed, ask, change, look, session_of
 
 _FOLDER = Path(__file__).parent
 
@@ -32,7 +32,6 @@ def application(console: Console) -> Starlette:
     """The ASGI application."""
     routes = [
         Route("/login", login.show, methods=["GET"]),
-        Route("/login", login.enter, methods=["POST"]),
         Route("/logout", ask(login.leave), methods=["POST"]),
         Route("/hide", ask(login.hide), methods=["POST"]),
         Route("/", look(overview.show)),
@@ -63,8 +62,12 @@ def application(console: Console) -> Starlette:
         Route("/audit", look(audit_log.show)),
         Mount("/static", _Files(directory=_FOLDER / "static")),
     ]
-    handlers = {Problem: _problem, HTTPException: _http_problem, Exception: _defect}
     middleware = [Middleware(Headed), Middleware(Named, names=console.hosts)]
+    if console.proxy is None:
+        routes.insert(0, Route("/login", login.enter, methods=["POST"]))
+    else:
+        middleware.append(Middleware(Signed, console=console, proxy=console.proxy))
+    handlers = {Problem: _problem, HTTPException: _http_problem, Exception: _defect}
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
     app.state.console = console
     return app
@@ -88,5 +91,4 @@ def _defect(request: Request, error: Exception) -> Response:
 
 def _error_page(request: Request, status: int, text: str) -> Response:
     console: Console = request.app.state.console
-    session = console.sessions.find(request.cookies.get(console.cookie, ""))
-    return console.page("problem.html", status=status, session=session, path=request.url.path, text=text)
+    return console.page("problem.html", status=status, session=session_of(request), path=request.url.path, text=text)

@@ -24,6 +24,7 @@ from worker.console.audit import Audit
 from worker.console.body_view import visible
 from worker.console.dead_letter_cache import DeadLetterCache
 from worker.console.formats import OUTCOMES, PROOFS, addressable, age, duration, moment, number
+from worker.console.identity.proxy import Proxy
 from worker.console.jobs import Jobs
 from worker.console.refusals import Refusals
 from worker.console.sessions import Door, Session, Sessions
@@ -59,6 +60,7 @@ class Console:
         self.audit = Audit()
         self.refusals = Refusals()
         self.sessions = Sessions(door)
+        self.proxy = door if isinstance(door, Proxy) else None
         self.jobs = Jobs()
         self.database = Database(
             settings.conninfo,

@@ -1,7 +1,8 @@
 """Request, after it has passed the door: who is asking, what they sent, and how they are answered.
 
-Every page but the login needs a session. Every form needs the session's CSRF token, and comes from our own origin. Of a
-form nothing is read before session, origin and length are known to be right, and nothing parsed before it is all there.
+Every page but the login needs a session, or the signature of a proxy that says whose the request is. Every form needs
+the session's CSRF token, and comes from our own origin. Of a form nothing is read before session, origin and length are
+known to be right, and nothing parsed before it is all there.
 """
 
 import asyncio
@@ -24,8 +25,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from signup_sync.postgres.errors import describe
 from signup_sync.sqs import SqsError
+from worker.console.audit import REFUSED
 from worker.console.console import Console
 from worker.console.formats import addressable
+from worker.console.identity.keys import KeysAway
+from worker.console.identity.people import NOBODY, Person
+from worker.console.identity.proxy import Expired, NotProved, Proxy
 from worker.console.sessions import Session
 from worker.telemetry.admin_hosts import is_allowed
 
@@ -34,6 +39,10 @@ MAX_FIELDS = 12_000  # of a form
 FORM_TIMEOUT = 20.0  # seconds in which a form has to come
 
 NOT_BY_THIS_NAME = "not by this name: ask by an IP address, or add the name to CONSOLE_HOSTS\n"
+NOT_PROVED = "nobody knows who you are: come by the proxy that signs it (CONSOLE_ALB_ARN or CONSOLE_OIDC_ISSUER)\n"
+EXPIRED = "the proxy's signature has expired: reload the page\n"
+KEYS_AWAY = "the proxy's signature cannot be checked now"
+OF_ANOTHER_SITE = "not for a page of another site\n"
 NOT_OURS = "This form is out of date, and nothing was done: go back, reload the page, and try again."
 TOO_LARGE = "The form is too large."
 UNREADABLE = "The form cannot be read."
@@ -41,6 +50,8 @@ UNREADABLE = "The form cannot be read."
 # URL Standard, 5.1 "application/x-www-form-urlencoded parsing".
 _ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 _BYTES = {digits.encode(): bytes.fromhex(digits) for digits in map("".join, product(hexdigits, repeat=2))}
+
+PERSON = "person"  # in the state of a request: whose it is, where a proxy says so
 
 _HEADERS = {
     # Nothing but our own files, and nothing inline (Content Security Policy Level 3).
@@ -106,7 +117,7 @@ def ask(page: Page) -> Endpoint:
     """What is sent by a form and changes nothing outside of the console."""
 
     async def endpoint(request: Request) -> Response:
-        if _session(request) is None:
+        if session_of(request) is None:
             return see_other("/login")
         if not is_from_here(request.headers):
             raise Problem(NOT_OURS, 403)
@@ -176,9 +187,16 @@ def is_from_here(headers: Headers) -> bool:
     return headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
 
 
-def _session(request: Request) -> Session | None:
+def session_of(request: Request) -> Session | None:
+    """That of the cookie; where a proxy says whose the request is, that person's, and always one."""
     console: Console = request.app.state.console
-    return console.sessions.find(request.cookies.get(console.cookie, ""))
+    person: Person | None = getattr(request.state, PERSON, None)
+    if person is None:
+        return console.sessions.find(request.cookies.get(console.cookie, ""))
+    session, is_new = console.sessions.of(person)
+    if is_new:
+        console.audit.record(person, "login")
+    return session
 
 
 def _decoded(text: bytes) -> str:
@@ -188,7 +206,7 @@ def _decoded(text: bytes) -> str:
 
 def _answer(page: Page, request: Request, body: bytes, *, form: bool) -> Response:
     console: Console = request.app.state.console
-    session = _session(request)
+    session = session_of(request)
     if session is None:
         return see_other("/login")
     visit = Visit(console, request, session)
@@ -216,6 +234,61 @@ class Named:
         if scope["type"] == "http" and not is_allowed(Headers(scope=scope).get("host"), self._names):
             app = PlainTextResponse(NOT_BY_THIS_NAME, HTTPStatus.MISDIRECTED_REQUEST)
         await app(scope, receive, send)
+
+
+class Signed:
+    """Answers nobody whom the proxy does not name in a way that is proved: see `worker.console.identity.proxy`."""
+
+    def __init__(self, app: ASGIApp, console: Console, proxy: Proxy) -> None:
+        self._app = app
+        self._console = console
+        self._proxy = proxy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["type"] == "http":
+            app = await self._identified(scope) or app
+        await app(scope, receive, send)
+
+    async def _identified(self, scope: Scope) -> ASGIApp | None:
+        """What is answered instead of a page, if anything."""
+        request = Request(scope)
+        if _is_of_another_site(request):
+            return PlainTextResponse(OF_ANOTHER_SITE, HTTPStatus.FORBIDDEN)
+        address = request.client.host if request.client else ""
+        waits = self._console.refusals.wait(address) > 0
+        try:
+            person = await self._proxy.person(request.headers, fetch=not waits)
+        except Expired:
+            return _unproved(EXPIRED)
+        except NotProved as error:
+            if not waits:
+                self._console.refusals.add(address)
+                self._console.audit.record(NOBODY, "login", str(error), REFUSED)
+            return _unproved(NOT_PROVED)
+        except KeysAway as error:
+            return PlainTextResponse(f"{KEYS_AWAY}: {error}\n", HTTPStatus.SERVICE_UNAVAILABLE)
+        if person is None:
+            return _unproved(NOT_PROVED)
+        scope.setdefault("state", {})[PERSON] = person
+        return None
+
+
+def _is_of_another_site(request: Request) -> bool:
+    """Whether a page of somebody else's asks for more than to be left for ours (Fetch Metadata, 2.1 to 2.4).
+
+    There is no cookie here that stays away from what other sites ask for.
+    """
+    headers = request.headers
+    if headers.get("sec-fetch-site", "none") in ("same-origin", "none"):
+        return False
+    is_visit = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
+    return not (is_visit and request.method == "GET")
+
+
+def _unproved(text: str) -> Response:
+    # An answer with this status has this header (RFC 9110, 15.5.2).
+    return PlainTextResponse(text, HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
 
 
 class Headed:

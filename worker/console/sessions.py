@@ -135,6 +135,7 @@ class Sessions:
         self.asks_name = door.asks_name
         self._door = door
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._of_people: OrderedDict[Person, Session] = OrderedDict()
         self._lock = threading.Lock()
 
     def open(self, token: str, who: str) -> Session | None:
@@ -161,6 +162,21 @@ class Sessions:
         session.used_at = time.monotonic()
         return session
 
+    def of(self, person: Person) -> tuple[Session, bool]:
+        """The session of somebody of whom each request proves who it is, and whether it is new. It needs no cookie."""
+        with self._lock:
+            found = self._of_people.get(person)
+            is_new = found is None or found.is_over
+            session = Session(secrets.token_urlsafe(32), person) if found is None or found.is_over else found
+            self._of_people[person] = session
+            self._of_people.move_to_end(person)
+            if len(self._of_people) > MAX_SESSIONS:
+                self._of_people.popitem(last=False)
+        session.used_at = time.monotonic()
+        return session, is_new
+
     def close(self, session: Session) -> None:
         with self._lock:
             self._sessions.pop(session.id, None)
+            if self._of_people.get(session.who) is session:
+                del self._of_people[session.who]

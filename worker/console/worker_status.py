@@ -4,22 +4,19 @@ Whatever answers there, it has a few seconds and some kilobytes, and what a page
 """
 
 import http.client
-import io
 import json
 import socket
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from worker.console.http_get import http_get
 
 TIMEOUT = 2.0  # seconds, of connecting and of the whole answer each
 MAX_ANSWER = 262_144  # bytes
@@ -213,36 +210,8 @@ def _ask(target: _Target) -> WorkerSeen:
 
 def _get_status(target: _Target) -> tuple[int, bytes]:
     """The answer's status and the beginning of its content. Raises `OSError` and `http.client.HTTPException`."""
-    request = f"GET /status HTTP/1.1\r\nHost: {target.host}\r\nAccept-Encoding: identity\r\nConnection: close\r\n\r\n"
     with socket.create_connection((target.address, target.port), timeout=TIMEOUT) as connection:
-        stream = _Until(connection, time.monotonic() + TIMEOUT)
-        connection.sendall(request.encode())
-        with http.client.HTTPResponse(cast("socket.socket", stream), method="GET") as answer:
-            answer.begin()
-            return answer.status, answer.read(MAX_ANSWER)
-
-
-class _Until(io.RawIOBase):
-    """What comes on a socket until a time (of `time.monotonic`), where each read by itself may be in time for ever."""
-
-    def __init__(self, connection: socket.socket, until: float) -> None:
-        super().__init__()
-        self._connection = connection
-        self._until = until
-
-    def makefile(self, _: str) -> io.BufferedReader:
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Raises `TimeoutError`."""
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._connection.settimeout(left)
-        return self._connection.recv_into(buffer)
+        return http_get(connection, target.host, "/status", seconds=TIMEOUT, most=MAX_ANSWER)
 
 
 def _highest(values: Iterable[float | None]) -> float | None:

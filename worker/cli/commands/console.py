@@ -86,9 +86,20 @@ def console() -> None:
 
 def _door(settings: ConsoleSettings, announce: Callable[[str], None]) -> "Door":
     """What opens it, as the settings say; `announce` is told the token of each next link. Raises `Refused`."""
+    from worker.console.identity.keys import is_secure  # noqa: PLC0415 (the same)
+    from worker.console.identity.proxy import alb, oidc  # noqa: PLC0415 (the same)
     from worker.console.identity.token_file import TokenFile, UnusableTokenFile  # noqa: PLC0415 (an extra)
     from worker.console.sessions import Tokens  # noqa: PLC0415 (the same)
 
+    if settings.console_alb_arn:
+        try:
+            return alb(settings.console_alb_arn)
+        except ValueError as error:
+            raise Refused(f"CONSOLE_ALB_ARN {error}") from None
+    if settings.console_oidc_issuer and settings.console_oidc_audience:
+        if not is_secure(settings.console_oidc_issuer):
+            raise Refused("CONSOLE_OIDC_ISSUER should be a URL with https:// and nothing behind its path")
+        return oidc(settings.console_oidc_issuer, settings.console_oidc_audience)
     if settings.console_tokens_file:
         try:
             return TokenFile(Path(settings.console_tokens_file))

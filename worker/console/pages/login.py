@@ -11,7 +11,7 @@ from starlette.responses import Response
 from worker.console.audit import REFUSED
 from worker.console.console import Console
 from worker.console.identity.people import NAME_RULE, NOBODY, name_of
-from worker.console.request import Problem, Visit, is_from_here, read_body, read_form, see_other
+from worker.console.request import Problem, Visit, is_from_here, read_body, read_form, see_other, session_of
 from worker.console.sessions import LIFETIME
 
 MAX_FORM = 4096  # bytes
@@ -24,9 +24,9 @@ NOT_OF_THE_FILE = "That is not a token of the file CONSOLE_TOKENS_FILE."
 
 
 async def show(request: Request) -> Response:
-    """Ask for a name, and for the token unless the link has brought it."""
+    """Ask for a name, and for the token unless the link has brought it. Who is logged in goes on."""
     console: Console = request.app.state.console
-    if console.sessions.find(request.cookies.get(console.cookie, "")):
+    if session_of(request):
         return see_other("/")
     return console.page("login.html", token=request.query_params.get("token", ""), who="", problem="")
 
