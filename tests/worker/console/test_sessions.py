@@ -1,5 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 
+from worker.console.identity.people import Person
 from worker.console.sessions import MAX_PLANS, MAX_SESSIONS, Plan, Sessions, Tokens
 
 
@@ -78,3 +79,27 @@ def test_a_token_that_was_given_is_announced_to_nobody() -> None:
 
     assert [sessions.open("token", "Grace") is None for _ in range(2)] == [False] * 2
     assert announced == []
+
+
+def test_who_is_proved_by_each_request_has_one_session_at_a_time() -> None:
+    sessions = Sessions(Tokens("token"))
+    grace, linus = Person("Grace", "alb"), Person("Linus", "alb")
+    first, is_new = sessions.of(grace)
+
+    assert is_new
+    assert sessions.of(grace) == (first, False)
+    assert sessions.of(linus)[0] is not first
+    first.started_at -= 43_201
+    second, is_new = sessions.of(grace)
+    assert (second is first, is_new) == (False, True)
+    sessions.close(second)
+    assert sessions.of(grace)[0] is not second
+
+
+def test_sessions_of_people_without_end_are_bounded() -> None:
+    sessions = Sessions(Tokens("token"))
+    people = [Person(str(number), "alb") for number in range(MAX_SESSIONS + 1)]
+    first = [sessions.of(person)[0] for person in people]
+
+    assert sessions.of(people[-1])[0] is first[-1]
+    assert sessions.of(people[0])[0] is not first[0]

@@ -48,6 +48,10 @@ def console() -> None:
     CONSOLE_TOKENS_FILE names a file with a token for each person instead (`signup-sync console-token`). Everything that
     is done with the console is in its log, with a name: that of the file, or what was given at the login.
 
+    Behind an Application Load Balancer that authenticates users (CONSOLE_ALB_ARN), or a proxy that passes an ID token
+    on (CONSOLE_OIDC_ISSUER and CONSOLE_OIDC_AUDIENCE), nobody logs in: the name is what the proxy has signed, and
+    without a valid signature nothing is answered (status 401).
+
     Needs QUEUE_URL, DLQ_URL, DATABASE_URL and the standard AWS variables; the permissions are those of
     `signup-sync dlq`. Also: CONSOLE_ADDRESS (127.0.0.1:8765), CONSOLE_READ_ONLY (look, and change nothing),
     CONSOLE_REFRESH_SECONDS (30, how often dead letters are read while somebody looks), WORKER_URLS
@@ -63,6 +67,7 @@ def console() -> None:
     Examples:
       signup-sync console
       CONSOLE_READ_ONLY=true signup-sync console
+      CONSOLE_TOKENS_FILE=console-tokens signup-sync console
       USER_POOL_ID=eu-west-1_aBcDeFgHi WORKER_URLS=http://worker.internal:9090 signup-sync console
     """
     settings = ConsoleSettings.from_environment()
