@@ -12,6 +12,7 @@ from benchmarks.database import Database
 from benchmarks.messages import sign_ups
 from benchmarks.process_tree import PeakMemory, cpu_seconds
 from benchmarks.run import CheckFailed, Result
+from db.connection import Connection
 from db.tables.users import NewUser, insert_users
 from signup_sync.events import UserSignedUp, parse_event
 
@@ -51,7 +52,7 @@ def measure_statement(database: Database, messages: int) -> Result:
     """Parse and insert in batches, as the worker does, on one connection."""
     database.reset()
     bodies = sign_ups(messages)
-    with psycopg.connect(database.url, prepare_threshold=None) as connection:
+    with Connection.connect(database.url, prepare_threshold=None) as connection:
         began, cpu, database_cpu = time.perf_counter(), time.process_time(), cpu_seconds(database.pid)
         for start in range(0, messages, BATCH):
             insert_users(connection, [_new_user(body) for body in bodies[start : start + BATCH]])

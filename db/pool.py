@@ -3,8 +3,9 @@
 A `Database` is *open* from `open()` to `close()`. In between it can be `reset()`: after an outage the pool's
 connections are dead and its own attempts to reconnect may be minutes apart, so it is replaced whole.
 
-Nothing here depends on a session: no prepared statements, no `SET`, no temporary tables. It works through PgBouncer
-and RDS Proxy in transaction mode (PgBouncer documentation, "SQL feature map for pooling modes").
+Nothing here depends on a session: no prepared statements, no `SET`, no temporary tables; the tables' schema is in the
+statements. It works through PgBouncer and RDS Proxy in transaction mode (PgBouncer documentation, "SQL feature map for
+pooling modes").
 """
 
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from db.connection import Connection
 from db.credentials import Conninfo, resolved
-from db.statements import statement
+from db.statements import qualified, statement
 from db.tables.rehearsal import rehearse
 from db.tables.worker_pause import WorkerPause, read_worker_pause
-from signup_sync.postgres.statements import Connection
+from signup_sync.postgres.statements import DEFAULT_SCHEMA
 
 ACQUIRE_TIMEOUT = 3.0  # seconds to wait for a connection before the database counts as away
 POOL_PROBLEM = f"no connection of the pool was free or made anew within {ACQUIRE_TIMEOUT:.0f} s"
@@ -47,12 +49,22 @@ class DatabaseReadOnly(psycopg.OperationalError):
 class Database:
     """Connections to one database, at most `max_connections` of them and one more for the probe.
 
-    `url` is a libpq URL, or a function that returns one for each new connection (see `db.credentials`).
+    `url` is a libpq URL, or a function that returns one for each new connection (see `db.credentials`); our tables are
+    in `schema`.
     `statement_timeout_ms` and `lock_timeout_ms` bound each statement of a transaction, in milliseconds.
     """
 
-    def __init__(self, url: Conninfo, *, max_connections: int, statement_timeout_ms: int, lock_timeout_ms: int) -> None:
+    def __init__(
+        self,
+        url: Conninfo,
+        *,
+        schema: str = DEFAULT_SCHEMA,
+        max_connections: int,
+        statement_timeout_ms: int,
+        lock_timeout_ms: int,
+    ) -> None:
         self._url = url
+        self._schema = schema
         self._max_connections = max_connections
         self._limits = {"statement_timeout_ms": statement_timeout_ms, "lock_timeout_ms": lock_timeout_ms}
         self._pool = self._new_pool()
@@ -109,12 +121,12 @@ class Database:
         On a connection of its own, so that the error is the connection's and not the pool's. Raises `psycopg.Error`
         if not: unreachable, read-only, not migrated, no privilege, or a lock that keeps writers out.
         """
-        with psycopg.connect(self._conninfo(), prepare_threshold=None) as connection:
+        with self._connect() as connection:
             connection.execute(statement("set_limits"), self._limits)
             row = connection.execute(statement("is_read_only")).fetchone()
             if row is None or row[0]:
                 raise DatabaseReadOnly("the server is read-only")
-            connection.execute(statement("lock_tables"))
+            connection.execute(qualified("lock_tables", self._schema))
             connection.rollback()
 
     def rehearse(self) -> None:
@@ -123,7 +135,7 @@ class Database:
         On a connection of its own, like `probe`, whose answer may be quick while inserts are not. Raises
         `psycopg.Error` if not.
         """
-        with psycopg.connect(self._conninfo(), prepare_threshold=None) as connection:
+        with self._connect() as connection:
             connection.execute(statement("set_limits"), self._limits)
             rehearse(connection)
             connection.rollback()
@@ -136,32 +148,40 @@ class Database:
     def _conninfo(self) -> str:
         return _with_defaults(self._url)
 
+    def _connect(self) -> Connection:
+        connection = Connection.connect(self._conninfo(), prepare_threshold=None)
+        connection.schema = self._schema
+        return connection
+
     def _new_pool(self) -> ConnectionPool[Connection]:
         return ConnectionPool(
             self._conninfo,
+            connection_class=Connection,
             kwargs={"prepare_threshold": None},
             # All from the start: making one when it is needed may take longer than `ACQUIRE_TIMEOUT`.
             min_size=self._max_connections,
             max_size=self._max_connections,
             timeout=ACQUIRE_TIMEOUT,
-            configure=_configure,
+            configure=self._configure,
             check=ConnectionPool.check_connection,
             open=False,
         )
 
+    def _configure(self, connection: Connection) -> None:
+        connection.schema = self._schema
+        # What the statements are written for, whatever the server's default.
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
 
-def connect(url: Conninfo) -> Connection:
+
+def connect(url: Conninfo, schema: str = DEFAULT_SCHEMA) -> Connection:
     """One connection, each statement a transaction, for a command that does one thing after the other.
 
-    `url` as for `Database`; the caller closes it. Raises `psycopg.Error`.
+    `url` and `schema` as for `Database`; the caller closes it. Raises `psycopg.Error`.
     """
-    return psycopg.connect(_with_defaults(url), prepare_threshold=None, autocommit=True)
+    connection = Connection.connect(_with_defaults(url), prepare_threshold=None, autocommit=True)
+    connection.schema = schema
+    return connection
 
 
 def _with_defaults(url: Conninfo) -> str:
     return make_conninfo("", **{**_CONNECTION_DEFAULTS, **conninfo_to_dict(resolved(url))})
-
-
-def _configure(connection: Connection) -> None:
-    # What the statements are written for, whatever the server's default.
-    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from db.connection import Connection
 from db.migrations import migrate
-from signup_sync.postgres.statements import Connection
+from tests.support.application import OWN_SCHEMA, TABLES
 from tests.support.dlq import Dlq
 from tests.support.fault_proxy import FaultProxy
 from tests.support.postgres import CreateRole, Postgres
@@ -116,6 +117,25 @@ def empty_database_url(postgres: Postgres) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def shared_template(postgres: Postgres) -> str:
+    """The name of a database in which ours are beside an application's, in `OWN_SCHEMA`, to make copies of."""
+    name = "shared"
+    url = postgres.create_database(name)
+    with closing(psycopg.connect(url, autocommit=True)) as application:
+        application.execute(TABLES)
+    migrate(url, OWN_SCHEMA)
+    return name
+
+
+@pytest.fixture
+def shared_database_url(postgres: Postgres, shared_template: str) -> Iterator[str]:
+    """A fresh database in which our tables are beside an application's, in `OWN_SCHEMA`."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield postgres.create_database(name, template=shared_template)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
 def sqs_server() -> Iterator[SqsServer]:
     """The session's SQS."""
     with SqsServer() as server:
@@ -133,7 +153,7 @@ def queues(sqs_server: SqsServer, request: pytest.FixtureRequest) -> Iterator[Qu
 @pytest.fixture
 def connection(database_url: str) -> Iterator[Connection]:
     """A connection in a transaction that nobody commits, unless the test does."""
-    with closing(psycopg.connect(database_url)) as connection:
+    with closing(Connection.connect(database_url)) as connection:
         yield connection
 
 

@@ -246,6 +246,7 @@ def connected(settings: WorkerSettings, wait_seconds: int) -> Remote:
         dead_letters=connect(lean=lean),
         database=Database(
             settings.conninfo,
+            schema=settings.database_schema,
             max_connections=settings.writers + 1,  # the pause is looked for, however slow the writes are
             statement_timeout_ms=settings.statement_timeout_ms,
             lock_timeout_ms=settings.lock_timeout_ms,

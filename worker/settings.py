@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from db.credentials import SERVER_NAME_CHECKED, Conninfo, IamConninfo, SecretConninfo
+from signup_sync.postgres.statements import DEFAULT_SCHEMA, check_schema
 from worker.environment import DEFAULT_ADMIN_ADDRESS, MAX_PROCESSES, admin_address, host_and_port, number_of_processes
 
 Environment = Literal["dev", "prod"]
@@ -124,6 +125,12 @@ class DatabaseSettings(_FromEnvironment):
     database_iam_auth: Annotated[
         bool, Field(description="log in by RDS' IAM authentication, as DATABASE_URL's user")
     ] = False
+
+    database_schema: Annotated[
+        str,
+        AfterValidator(check_schema),
+        Field(description="where the tables are; an application's own may be beside them, in another schema"),
+    ] = DEFAULT_SCHEMA
 
     @property
     def conninfo(self) -> Conninfo:

@@ -5,10 +5,10 @@ from ipaddress import ip_address
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from db.connection import Connection
 from db.credentials import Conninfo, resolved
 from db.pool import connect
 from db.statements import statement
-from signup_sync.postgres.statements import Connection
 
 # Which the tools of Postgres connect to for that (PostgreSQL documentation, "createdb", --maintenance-db).
 MAINTENANCE_DATABASE = "postgres"

@@ -8,9 +8,9 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from db.connection import Connection
 from db.tables.activities import NewActivity, insert_activities
 from db.tables.users import NewUser, insert_users
-from signup_sync.postgres.statements import Connection
 
 _NAMESPACE = uuid.UUID("5ee0d1f4-6a53-4c5c-9d2b-3f1a7c0e9b42")
 

@@ -1,1 +1,1 @@
-DELETE FROM worker_pause RETURNING paused_at, who, reason
+DELETE FROM {schema}.worker_pause RETURNING paused_at, who, reason

@@ -6,13 +6,13 @@ WITH new_replies AS (
 
 locked AS (
     SELECT uuid
-    FROM activities
+    FROM {schema}.activities
     WHERE uuid = ANY(%(uuids)s::uuid[])
     ORDER BY uuid
     FOR NO KEY UPDATE
 )
 
-UPDATE activities
+UPDATE {schema}.activities
 SET replies_count = activities.replies_count + new_replies.replies
 FROM locked
 INNER JOIN new_replies USING (uuid)

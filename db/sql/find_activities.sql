@@ -1,3 +1,3 @@
 SELECT uuid
-FROM activities
+FROM {schema}.activities
 WHERE uuid = ANY(%(uuids)s::uuid[])

@@ -1,3 +1,3 @@
 SELECT cognito_user_id, uuid
-FROM users
+FROM {schema}.users
 WHERE cognito_user_id = ANY(%(cognito_user_ids)s::text[])

@@ -1,1 +1,1 @@
-GRANT SELECT (uuid, replies_count), INSERT, UPDATE (replies_count) ON activities TO {role}
+GRANT SELECT (uuid, replies_count), INSERT, UPDATE (replies_count) ON {schema}.activities TO {role}

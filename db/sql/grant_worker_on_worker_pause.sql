@@ -1,2 +1,2 @@
 -- It looks, and no more: to pause the workers is the operators'.
-GRANT SELECT ON worker_pause TO {role}
+GRANT SELECT ON {schema}.worker_pause TO {role}

@@ -1,6 +1,6 @@
 -- Binary parameters (b): psycopg quotes each element of an array as text, which takes several times the CPU.
 -- Either unique index may already hold the row: the same user again, or another one's handle.
-INSERT INTO users (cognito_user_id, display_name, handle, email, created_at)
+INSERT INTO {schema}.users (cognito_user_id, display_name, handle, email, created_at)
 SELECT *
 FROM unnest(
     %(cognito_user_ids)b::text[],

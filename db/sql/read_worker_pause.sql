@@ -1,1 +1,1 @@
-SELECT paused_at, who, reason FROM worker_pause
+SELECT paused_at, who, reason FROM {schema}.worker_pause

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from db.statements import statement
+from db.connection import Connection
+from db.statements import qualified
 from db.tables.users import find_users
-from signup_sync.postgres.statements import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ def _with_parent(connection: Connection, activities: Sequence[NewActivity]) -> l
 
 
 def _find(connection: Connection, uuids: Iterable[UUID]) -> set[UUID]:
-    return {row[0] for row in connection.execute(statement("find_activities"), {"uuids": list(uuids)})}
+    query = qualified("find_activities", connection.schema)
+    return {row[0] for row in connection.execute(query, {"uuids": list(uuids)})}
 
 
 def _insert(connection: Connection, activities: Sequence[NewActivity], authors: dict[str, UUID]) -> set[UUID]:
@@ -80,11 +81,11 @@ def _insert(connection: Connection, activities: Sequence[NewActivity], authors: 
         "expires_ats": [activity.expires_at for activity in activities],
         "created_ats": [activity.created_at for activity in activities],
     }
-    return {row[0] for row in connection.execute(statement("insert_activities"), columns)}
+    return {row[0] for row in connection.execute(qualified("insert_activities", connection.schema), columns)}
 
 
 def _count_replies(connection: Connection, inserted: Iterable[NewActivity]) -> None:
     counts = Counter(a.reply_to_activity_uuid for a in inserted if a.reply_to_activity_uuid is not None)
     if counts:
         columns = {"uuids": list(counts), "counts": list(counts.values())}
-        connection.execute(statement("count_replies"), columns)
+        connection.execute(qualified("count_replies", connection.schema), columns)

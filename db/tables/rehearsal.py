@@ -5,10 +5,10 @@ from uuid import uuid4
 
 import psycopg
 
+from db.connection import Connection
 from db.tables.activities import NewActivity, insert_activities
 from db.tables.users import NewUser, insert_users
 from signup_sync.postgres.errors import Fault, fault_of
-from signup_sync.postgres.statements import Connection
 
 
 def rehearse(connection: Connection) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from db.statements import statement
-from signup_sync.postgres.statements import Connection
+from db.connection import Connection
+from db.statements import qualified
 
 HANDLE_MAX_LENGTH = 64  # characters
 
@@ -79,20 +79,22 @@ def insert_users(connection: Connection, users: Iterable[NewUser]) -> UsersInser
 
 def find_users(connection: Connection, cognito_user_ids: Iterable[str]) -> dict[str, UUID]:
     """Return the `uuid` of each of these users that is in the table, by `cognito_user_id`."""
-    rows = connection.execute(statement("find_users"), {"cognito_user_ids": list(cognito_user_ids)})
+    parameters = {"cognito_user_ids": list(cognito_user_ids)}
+    rows = connection.execute(qualified("find_users", connection.schema), parameters)
     return dict(rows.fetchall())
 
 
 def look_up_users(connection: Connection, name: str, ids: Iterable[str] = (), *, limit: int = 20) -> list[User]:
     """Return the users who have this id, handle or e-mail address (in upper or lower case), or one of the ids."""
     parameters = {"name": name, "terms": [name, *ids], "limit": limit}
-    return [User(*row) for row in connection.execute(statement("look_up_users"), parameters)]
+    return [User(*row) for row in connection.execute(qualified("look_up_users", connection.schema), parameters)]
 
 
 def list_users(connection: Connection, *, page_size: int) -> Iterator[list[str]]:
     """Every `cognito_user_id` in the table, page by page; those that are inserted meanwhile may be missing."""
     after = ""
-    while page := [row[0] for row in connection.execute(statement("list_users"), {"after": after, "limit": page_size})]:
+    query = qualified("list_users", connection.schema)
+    while page := [row[0] for row in connection.execute(query, {"after": after, "limit": page_size})]:
         yield page
         after = page[-1]
 
@@ -105,7 +107,7 @@ def _insert(connection: Connection, users: Sequence[NewUser]) -> set[str]:
         "emails": [user.email for user in users],
         "created_ats": [user.created_at for user in users],
     }
-    return {row[0] for row in connection.execute(statement("insert_users"), columns)}
+    return {row[0] for row in connection.execute(qualified("insert_users", connection.schema), columns)}
 
 
 def _not_in_table(connection: Connection, users: Sequence[NewUser]) -> list[NewUser]:

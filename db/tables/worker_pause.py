@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from db.statements import statement
-from signup_sync.postgres.statements import Connection
+from db.connection import Connection
+from db.statements import qualified
 
 WHO_MAX_LENGTH = 64  # characters, as the table checks
 REASON_MAX_LENGTH = 200  # characters, as the table checks
@@ -42,6 +42,6 @@ def clear_worker_pause(connection: Connection) -> WorkerPause | None:
 
 
 def _pause(connection: Connection, name: str, parameters: dict[str, str]) -> WorkerPause | None:
-    for paused_at, who, reason in connection.execute(statement(name), parameters).fetchall():
+    for paused_at, who, reason in connection.execute(qualified(name, connection.schema), parameters).fetchall():
         return WorkerPause(paused_at.astimezone(UTC), who, reason)
     return None

@@ -6,6 +6,9 @@ An activity is an object with `uuid`, `message`, `replies_count`, `reposts_count
 
 Pages are cut by keyset: the next one begins behind the `Position` of the last activity of this one. So a page costs the
 same however deep it is, and what is posted meanwhile moves nothing. A page that is shorter than its limit is the last.
+
+Tables are named with their `schema`, that of the worker's DATABASE_SCHEMA: a connection's own search_path does not
+matter.
 """
 
 from collections.abc import Mapping
@@ -15,7 +18,7 @@ from typing import Self
 from uuid import UUID
 
 from signup_sync.postgres.query import query_array_json, query_object_json
-from signup_sync.postgres.statements import Connection, statement
+from signup_sync.postgres.statements import DEFAULT_SCHEMA, Connection, qualified
 
 PAGE_SIZE = 20  # activities
 
@@ -48,36 +51,49 @@ class Position:
         return f"{self.created_at.astimezone(UTC).isoformat().replace('+00:00', 'Z')}/{self.uuid}"
 
 
-def home_feed(connection: Connection, *, before: Position | None = None, limit: int = PAGE_SIZE) -> bytes:
+def home_feed(
+    connection: Connection, *, before: Position | None = None, limit: int = PAGE_SIZE, schema: str = DEFAULT_SCHEMA
+) -> bytes:
     """Return what everybody has posted, replies included, newest first: an array of activities.
 
-    Raises `psycopg.Error`.
+    Raises `psycopg.Error`, and `ValueError` for a name that no schema of ours has.
     """
-    return query_array_json(connection, statement("home_feed"), {**_key(before), "limit": limit})
+    return query_array_json(connection, qualified("home_feed", schema), {**_key(before), "limit": limit})
 
 
 def user_with_activities(
-    connection: Connection, handle: str, *, before: Position | None = None, limit: int = PAGE_SIZE
+    connection: Connection,
+    handle: str,
+    *,
+    before: Position | None = None,
+    limit: int = PAGE_SIZE,
+    schema: str = DEFAULT_SCHEMA,
 ) -> bytes | None:
     """Return the user with that handle, and what they have posted, newest first.
 
     The case and the width of its letters make no difference, nor does what cannot be seen (`handle_key` of migration
     0004). An object with `uuid`, `handle`, `display_name`, `created_at` and `activities`; None if there is nobody.
-    Raises `psycopg.Error`.
+    Raises as `home_feed` does.
     """
     parameters = {**_key(before), "handle": handle, "limit": limit}
-    return query_object_json(connection, statement("user_with_activities"), parameters)
+    return query_object_json(connection, qualified("user_with_activities", schema), parameters)
 
 
 def activity_with_replies(
-    connection: Connection, uuid: UUID, *, after: Position | None = None, limit: int = PAGE_SIZE
+    connection: Connection,
+    uuid: UUID,
+    *,
+    after: Position | None = None,
+    limit: int = PAGE_SIZE,
+    schema: str = DEFAULT_SCHEMA,
 ) -> bytes | None:
     """Return an activity, and in `replies` those to it, oldest first; None if there is none, or it has expired.
 
-    Raises `psycopg.Error`.
+    Raises as `home_feed` does.
     """
     key = {f"after_{name}": value for name, value in _key(after).items()}
-    return query_object_json(connection, statement("activity_with_replies"), {**key, "uuid": uuid, "limit": limit})
+    parameters = {**key, "uuid": uuid, "limit": limit}
+    return query_object_json(connection, qualified("activity_with_replies", schema), parameters)
 
 
 def _key(position: Position | None) -> dict[str, object]:

@@ -7,13 +7,19 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
 
-from db.migrations import Revision, migrate, status
+from db.connection import Connection
+from db.migrations import MigrationRefused, Revision, migrate, status
+from db.pool import connect
 from db.tables.users import NewUser, insert_users
 from signup_sync.postgres.feed import user_with_activities
+from tests.support.application import OWN_SCHEMA, TABLES
 from tests.support.memory_database import handle_key
 from tests.support.ports import free_port
-from tests.support.postgres import Postgres
+from tests.support.postgres import CreateRole, Postgres
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,10 +36,25 @@ print(*[revision.number for revision in migrate(sys.argv[1])])
 """
 
 
-def tables(url: str) -> set[str]:
+def tables(url: str, schema: str = "public") -> set[str]:
     with psycopg.connect(url) as connection:
-        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (schema,)).fetchall()
     return {row[0] for row in rows}
+
+
+def objects(connection: psycopg.Connection[TupleRow], schema: str = "public") -> list[TupleRow]:
+    """Relations, with their kinds, and functions."""
+    statement = """
+        SELECT relname::text, relkind::text FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(%(schema)s))
+        UNION ALL
+        SELECT proname::text, prosrc FROM pg_proc WHERE pronamespace = to_regnamespace(quote_ident(%(schema)s))
+        ORDER BY 1, 2
+    """
+    return connection.execute(statement, {"schema": schema}).fetchall()
+
+
+def as_role(url_of_role: str, url: str) -> str:
+    return url.replace("postgres@", f"{conninfo_to_dict(url_of_role)['user']}@")
 
 
 def test_an_empty_database_gets_the_tables(empty_database_url: str) -> None:
@@ -65,15 +86,117 @@ def test_two_tasks_may_migrate_at_once(empty_database_url: str) -> None:
 
 def test_a_migration_that_fails_leaves_nothing_and_can_be_repeated(empty_database_url: str) -> None:
     with psycopg.connect(empty_database_url) as connection:
-        connection.execute("CREATE TABLE activities (of_somebody_else text)")
+        connection.execute("CREATE TABLE users_handle_key (of_somebody_else text)")
 
-    with pytest.raises(psycopg.errors.DuplicateTable):
+    with pytest.raises(MigrationRefused, match='"users_handle_key" already exists in the schema public'):
         migrate(empty_database_url)
-    assert tables(empty_database_url) == {"activities"}
+    assert tables(empty_database_url) == {"users_handle_key"}
 
     with psycopg.connect(empty_database_url) as connection:
-        connection.execute("DROP TABLE activities")
+        connection.execute("DROP TABLE users_handle_key")
     assert migrate(empty_database_url)[0].number == "0001"
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "name"),
+    [
+        ("CREATE TABLE users (id bigint, email text)", "public.users"),
+        ("CREATE VIEW users AS SELECT 'x' AS cognito_user_id, 'x' AS display_name, 'x' AS handle", "public.users"),
+        ("CREATE TABLE activities (id bigint)", "public.activities"),
+        ("CREATE MATERIALIZED VIEW activities AS SELECT 1", "public.activities"),
+        ("CREATE TABLE worker_pause ()", "public.worker_pause"),
+        ("CREATE TABLE alembic_version (version_num text)", "public.alembic_version"),
+        ("CREATE TABLE alembic_version AS SELECT '0001' AS version_num", "public.alembic_version"),
+        ("CREATE TABLE alembic_version AS SELECT 'ae1027a6acf' AS version_num", "public.alembic_version"),
+        ("CREATE SEQUENCE alembic_version", "public.alembic_version"),
+        ("CREATE TYPE users AS ENUM ('one')", '"users"'),
+        ("CREATE FUNCTION handle_key(text) RETURNS text LANGUAGE sql AS 'SELECT $1'", '"handle_key"'),
+    ],
+)
+def test_what_somebody_else_has_made_is_named_and_left_as_it_is(
+    empty_database_url: str, obstacle: str, name: str
+) -> None:
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(obstacle.encode())
+        before = objects(connection)
+
+    with pytest.raises(MigrationRefused) as caught:
+        migrate(empty_database_url)
+
+    line = str(caught.value)
+    assert name in line
+    assert "set DATABASE_SCHEMA" in line
+    assert len(line.splitlines()) == 1
+    with psycopg.connect(empty_database_url) as connection:
+        assert objects(connection) == before
+
+
+def test_beside_an_application_the_schema_is_made_and_nothing_else_is_touched(empty_database_url: str) -> None:
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(TABLES.encode())
+        before = objects(connection)
+
+    applied = migrate(empty_database_url, OWN_SCHEMA)
+
+    assert [revision.number for revision in applied] == [
+        revision.number for revision in status(empty_database_url, OWN_SCHEMA)
+    ]
+    assert migrate(empty_database_url, OWN_SCHEMA) == []
+    assert tables(empty_database_url, OWN_SCHEMA) == {"users", "activities", "worker_pause", "alembic_version"}
+    with psycopg.connect(empty_database_url) as connection:
+        assert objects(connection) == before
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+    with pytest.raises(MigrationRefused):
+        status(empty_database_url)
+
+
+def test_one_database_may_hold_several(database_url: str) -> None:
+    assert len(migrate(database_url, "staging")) == len(status(database_url))
+
+    with psycopg.connect(database_url) as connection:
+        assert objects(connection, "staging") == objects(connection)
+
+
+def test_triggers_and_indexes_need_no_search_path(shared_database_url: str) -> None:
+    with connect(shared_database_url, OWN_SCHEMA) as connection:
+        insert_users(connection, [NewUser("1", "Ada", "ada", None, NOON)])
+        update = sql.SQL("UPDATE {} SET email = 'a' RETURNING updated_at > created_at, handle").format(
+            sql.Identifier(OWN_SCHEMA, "users")
+        )
+
+        for search_path in ("public", "pg_catalog", ""):
+            connection.execute("SELECT set_config('search_path', %s, false)", (search_path,))
+            assert connection.execute(update).fetchone() == (True, "ada")
+            assert len(insert_users(connection, [NewUser(f"like {search_path}", "x", "ADA", None, NOON)]).inserted) == 1
+
+
+def test_a_schema_that_a_later_version_has_migrated_is_refused(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    for ask in (status, migrate):
+        with pytest.raises(MigrationRefused, match="public is at revision 9999"):
+            ask(database_url)
+
+
+@pytest.mark.parametrize(("schema", "what"), [("public", "schema public"), (OWN_SCHEMA, "database")])
+def test_a_role_that_may_not_create_is_told_what_it_needs(
+    empty_database_url: str, role: CreateRole, schema: str, what: str
+) -> None:
+    with pytest.raises(MigrationRefused, match=f"permission denied for {what}.*CREATE on the schema") as caught:
+        migrate(as_role(role(), empty_database_url), schema)
+
+    assert len(str(caught.value).splitlines()) == 1
+    assert tables(empty_database_url) == set()
+
+
+def test_a_role_that_owns_its_schema_needs_no_right_on_the_database(role: CreateRole, empty_database_url: str) -> None:
+    url = as_role(role(), empty_database_url)
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(f"CREATE SCHEMA own AUTHORIZATION {conninfo_to_dict(url)['user']}".encode())
+
+    assert migrate(url, "own")[0].number == "0001"
+    assert migrate(url, "own") == []
 
 
 def test_the_status_says_what_is_pending_and_changes_nothing(empty_database_url: str) -> None:
@@ -189,7 +312,7 @@ ALIKE = ["ada", "bob", "Zo\u00eb", "ad\u200ba", "\uff41\uff44\uff41", "B\u00adob
 
 
 def test_handles_of_before_that_are_alike_stay_as_they_are(database_before_0004: str) -> None:
-    with psycopg.connect(database_before_0004, autocommit=True) as connection:
+    with Connection.connect(database_before_0004, autocommit=True) as connection:
         for number, handle in enumerate(ALIKE):
             connection.execute(
                 "INSERT INTO users (cognito_user_id, display_name, handle, created_at)"
@@ -210,7 +333,7 @@ def test_handles_of_before_that_are_alike_stay_as_they_are(database_before_0004:
 
 
 def test_who_comes_later_is_no_exception(database_before_0004: str) -> None:
-    with psycopg.connect(database_before_0004, autocommit=True) as connection:
+    with Connection.connect(database_before_0004, autocommit=True) as connection:
         insert_users(connection, [NewUser("1", "x", "ada", None, NOON), NewUser("2", "x", "ad\u200ba", None, NOON)])
         migrate(database_before_0004)
 
@@ -225,7 +348,7 @@ def test_reads_go_on_while_handles_are_indexed_and_sign_ups_wait(database_before
     read = b"SELECT count(*) FROM users WHERE lower(handle) = 'ada'"
     with (
         psycopg.connect(database_before_0004) as migration,
-        psycopg.connect(database_before_0004, autocommit=True) as other,
+        Connection.connect(database_before_0004, autocommit=True) as other,
     ):
         insert_users(other, [NewUser("1", "x", "ada", None, NOON)])
         migration.execute(statements.encode())

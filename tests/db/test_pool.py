@@ -8,11 +8,11 @@ import psycopg
 import pytest
 from psycopg_pool import PoolTimeout
 
+from db.connection import Connection
 from db.pool import Database, DatabaseReadOnly
-from db.statements import statement
+from db.statements import qualified, statement
 from db.tables.worker_pause import set_worker_pause
 from signup_sync.postgres.errors import Fault, describe, fault_of
-from signup_sync.postgres.statements import Connection
 from tests.support.ports import free_port
 from tests.support.postgres import CreateRole, Postgres
 from tests.support.tcp_proxy import TcpProxy
@@ -51,7 +51,7 @@ def value(connection: Connection, query: str) -> Any:
 
 
 def count_users(url: str) -> int:
-    with psycopg.connect(url) as connection:
+    with Connection.connect(url) as connection:
         return int(value(connection, "SELECT count(*) FROM users"))
 
 
@@ -69,7 +69,7 @@ def test_a_transaction_is_committed_at_its_end(database: Database, database_url:
 
 def test_the_pause_is_what_an_operator_has_committed(database: Database, database_url: str) -> None:
     assert database.read_pause() is None
-    with psycopg.connect(database_url) as operator:
+    with Connection.connect(database_url) as operator:
         made = set_worker_pause(operator, "grace", "failover")
         assert database.read_pause() is None
         operator.commit()
@@ -144,7 +144,7 @@ def test_transactions_are_read_committed_whatever_the_default_says(postgres: Pos
 def test_nothing_is_left_in_the_session_that_a_pooler_could_lose(database: Database) -> None:
     for _ in range(10):  # psycopg would prepare what runs for the sixth time
         with database.transaction() as connection:
-            connection.execute(statement("find_users"), {"cognito_user_ids": ["1"]})
+            connection.execute(qualified("find_users", "public"), {"cognito_user_ids": ["1"]})
 
     with database.transaction() as connection:
         assert value(connection, "SELECT count(*) FROM pg_prepared_statements") == 0

@@ -16,8 +16,8 @@ from typing import Any
 import db.migrations
 import db.tables.activities
 import worker.pipeline.writer
+from db.connection import Connection
 from db.pool import Database
-from signup_sync.postgres.statements import Connection
 from worker.__main__ import main
 from worker.aws.sqs import Queue
 from worker.pipeline.acknowledger import Acknowledger

@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from db.connection import Connection
 from db.migrations import migrate
 from db.tables.users import NewUser, insert_users
 from tests.db.test_migrations import BEFORE_0004, NOON
@@ -164,7 +165,7 @@ def test_migration_0004_under_workers_of_the_version_before(
     database_url: str, queues: Queues, start_worker: StartWorker
 ) -> None:
     """Their statement that inserts users is the one of today."""
-    with psycopg.connect(database_url) as connection:
+    with Connection.connect(database_url) as connection:
         connection.execute(BEFORE_0004.encode())
         insert_users(connection, [NewUser(name, "x", name, None, NOON) for name in ("ad\u200ba", "ada")])
     workers = [start_worker(), start_worker()]

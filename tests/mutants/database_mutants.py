@@ -53,7 +53,7 @@ MUTANTS = (
     Mutant(
         "db/sql/count_replies.sql",
         "activities.replies_count + new_replies.replies",
-        "(SELECT count(*) FROM activities AS r WHERE r.reply_to_activity_uuid = activities.uuid)",
+        "(SELECT count(*) FROM {schema}.activities AS r WHERE r.reply_to_activity_uuid = activities.uuid)",
         "two workers that count replies of one activity at once lose some",
     ),
     Mutant(
@@ -88,8 +88,8 @@ MUTANTS = (
     ),
     Mutant(
         "db/sql/lock_tables.sql",
-        "LOCK TABLE users, activities IN",
-        "LOCK TABLE users IN",
+        "LOCK TABLE {schema}.users, {schema}.activities IN",
+        "LOCK TABLE {schema}.users IN",
         "while somebody keeps writers out of `activities`, the worker opens its gate and fails, again and again",
     ),
     Mutant(
@@ -119,7 +119,7 @@ MUTANTS = (
     ),
     Mutant(
         _POOL,
-        "            configure=_configure,\n",
+        "            configure=self._configure,\n",
         "",
         "with another default isolation level, batches fail with serialization errors",
     ),

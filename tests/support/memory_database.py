@@ -14,11 +14,12 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from db.statements import statement
+from db.connection import Connection
+from db.statements import qualified
 from db.tables.rehearsal import rehearse
 from db.tables.worker_pause import REASON_MAX_LENGTH, WHO_MAX_LENGTH, WorkerPause
 from signup_sync.characters import INVISIBLE, UNWANTED
-from signup_sync.postgres.statements import Connection
+from signup_sync.postgres.statements import DEFAULT_SCHEMA
 from worker.clock import Clock
 
 _without_unseen = re.compile(f"[{UNWANTED}{INVISIBLE}]").sub
@@ -46,6 +47,8 @@ class _Result(list[Row]):
 class MemoryConnection:
     """A connection in a transaction. Executes the statements that it knows, by their names."""
 
+    schema = DEFAULT_SCHEMA
+
     def __init__(self, database: "MemoryDatabase") -> None:
         self._database = database
         self._begun = False
@@ -60,7 +63,7 @@ class MemoryConnection:
             "set_worker_pause": self._set_worker_pause,
             "clear_worker_pause": self._clear_worker_pause,
         }
-        self._statements = {statement(name): (name, run) for name, run in names.items()}
+        self._statements = {qualified(name, self.schema): (name, run) for name, run in names.items()}
 
     def execute(self, query: str, parameters: Mapping[str, Any]) -> _Result:
         name, run = self._statements[query]

@@ -2,6 +2,7 @@
 
 import psycopg
 
+from db.connection import Connection
 from db.tables.activities import NewActivity, insert_activities
 from db.tables.users import NewUser, insert_users
 from signup_sync.events import ActivityCreated, UserSignedUp, parse_event
@@ -10,7 +11,7 @@ from signup_sync.events import ActivityCreated, UserSignedUp, parse_event
 def write(database_url: str, *bodies: str) -> None:
     """Write what these events say, as a worker does, for tests to which it does not matter who has."""
     events = [parse_event(body) for body in bodies]
-    with psycopg.connect(database_url) as connection:
+    with Connection.connect(database_url) as connection:
         insert_users(connection, [_new_user(event) for event in events if isinstance(event, UserSignedUp)])
         insert_activities(connection, [_new_activity(event) for event in events if isinstance(event, ActivityCreated)])
 

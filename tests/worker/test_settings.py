@@ -23,7 +23,7 @@ def refusal(**environment: str) -> str:
 def test_three_settings_are_enough() -> None:
     settings = WorkerSettings.from_environment(ENVIRONMENT)
 
-    assert settings.database_url == ENVIRONMENT["DATABASE_URL"]
+    assert (settings.database_url, settings.database_schema) == (ENVIRONMENT["DATABASE_URL"], "public")
     assert (settings.queue_url, settings.dlq_url) == (ENVIRONMENT["QUEUE_URL"], ENVIRONMENT["DLQ_URL"])
 
 
@@ -35,6 +35,18 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     assert (settings.batch_size, settings.max_in_flight) == (100, 1000)
     assert (settings.statement_timeout_ms, settings.lock_timeout_ms) == (10_000, 5000)
     assert (settings.log_level, settings.log_format) == ("info", "auto")
+
+
+@pytest.mark.parametrize("name", ["app", "Sign-ups", "_", "a" * 63, "pgx"])
+def test_tables_may_be_in_another_schema(name: str) -> None:
+    assert WorkerSettings.from_environment({**ENVIRONMENT, "DATABASE_SCHEMA": name}).database_schema == name
+
+
+@pytest.mark.parametrize(
+    "name", ["pg_app", "information_schema", "a" * 64, "1a", "a b", 'a"b', "a%b", "a,b", "a\n", "\u00e4"]
+)
+def test_a_schema_has_a_name_that_needs_no_care(name: str) -> None:
+    assert refusal(DATABASE_SCHEMA=name).startswith("DATABASE_SCHEMA should be a schema's name")
 
 
 def test_each_command_reads_no_more_than_it_needs() -> None:

@@ -64,6 +64,7 @@ class Console:
         self.jobs = Jobs()
         self.database = Database(
             settings.conninfo,
+            schema=settings.database_schema,
             max_connections=DATABASE_CONNECTIONS,
             statement_timeout_ms=STATEMENT_TIMEOUT_MS,
             lock_timeout_ms=LOCK_TIMEOUT_MS,

@@ -3,8 +3,8 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from db.connection import Connection
 from db.tables.worker_pause import WorkerPause
-from signup_sync.postgres.statements import Connection
 
 
 class Store(Protocol):

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from db.connection import Connection
 from db.tables.users import find_users, list_users
 from signup_sync.events import InvalidEvent, UserSignedUp
-from signup_sync.postgres.statements import Connection
 from signup_sync.publisher import Publisher
 from worker.aws.cognito import PoolUser, UserPool
 from worker.reconciliation import public_profile as profile

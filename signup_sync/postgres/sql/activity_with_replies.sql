@@ -23,8 +23,8 @@ SELECT
                 replies.reply_to_activity_uuid,
                 replies.expires_at,
                 replies.created_at
-            FROM activities AS replies
-            INNER JOIN users AS authors ON authors.uuid = replies.user_uuid
+            FROM {schema}.activities AS replies
+            INNER JOIN {schema}.users AS authors ON authors.uuid = replies.user_uuid
             WHERE
                 replies.reply_to_activity_uuid = activities.uuid
                 AND (replies.created_at, replies.uuid) > (
@@ -36,8 +36,8 @@ SELECT
             LIMIT %(limit)s
         ) AS page
     ) AS replies
-FROM activities
-INNER JOIN users ON users.uuid = activities.user_uuid
+FROM {schema}.activities
+INNER JOIN {schema}.users ON users.uuid = activities.user_uuid
 WHERE
     activities.uuid = %(uuid)s
     AND (activities.expires_at IS NULL OR activities.expires_at > now())

@@ -9,8 +9,8 @@ SELECT
     activities.reply_to_activity_uuid,
     activities.expires_at,
     activities.created_at
-FROM activities
-INNER JOIN users ON users.uuid = activities.user_uuid
+FROM {schema}.activities
+INNER JOIN {schema}.users ON users.uuid = activities.user_uuid
 WHERE
     (activities.created_at, activities.uuid) < (
         coalesce(%(created_at)s::timestamptz, 'infinity'),

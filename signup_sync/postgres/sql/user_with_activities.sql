@@ -16,7 +16,7 @@ SELECT
                 activities.reply_to_activity_uuid,
                 activities.expires_at,
                 activities.created_at
-            FROM activities
+            FROM {schema}.activities
             WHERE
                 activities.user_uuid = users.uuid
                 AND (activities.created_at, activities.uuid) < (
@@ -28,8 +28,8 @@ SELECT
             LIMIT %(limit)s
         ) AS page
     ) AS activities
-FROM users
+FROM {schema}.users
 -- An index serves it. Rows from before migration 0004 may have the same key: then it is the one that is written so.
-WHERE handle_key(users.handle) = handle_key(%(handle)s)
+WHERE {schema}.handle_key(users.handle) = {schema}.handle_key(%(handle)s)
 ORDER BY lower(users.handle) = lower(%(handle)s) DESC, users.created_at, users.uuid
 LIMIT 1

@@ -3,9 +3,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from db.admin.seed import seed
+from db.connection import Connection
 from db.tables.users import NewUser, insert_users
 from signup_sync.postgres.feed import activity_with_replies, home_feed
-from signup_sync.postgres.statements import Connection
 
 
 def everything(connection: Connection) -> tuple[object, ...]:

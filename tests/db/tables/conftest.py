@@ -1,22 +1,31 @@
-"""The tests of the statements run on Postgres, and on what stands for it in tests of the worker."""
+"""The tests of the statements run on Postgres, there also beside an application's tables in another schema, and on what
+stands for it in tests of the worker.
+"""
 
 from collections.abc import Iterator
 from contextlib import closing
 from typing import cast
 
-import psycopg
 import pytest
 
-from signup_sync.postgres.statements import Connection
+from db.connection import Connection
+from signup_sync.postgres.statements import DEFAULT_SCHEMA
+from tests.support.application import OWN_SCHEMA
 from tests.support.memory_database import MemoryConnection, MemoryDatabase
 from worker.clock import SYSTEM_CLOCK
 
+_POSTGRES = [pytest.param(name, marks=pytest.mark.server) for name in ("postgres", "own_schema")]
 
-@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.server)])
+
+@pytest.fixture(params=["memory", *_POSTGRES])
 def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
     """A connection in a transaction that nobody commits, unless the test does."""
     if request.param == "memory":
         yield cast("Connection", MemoryConnection(MemoryDatabase(SYSTEM_CLOCK)))
         return
-    with closing(psycopg.connect(request.getfixturevalue("database_url"))) as connection:
+    schema, fixture = (
+        (OWN_SCHEMA, "shared_database_url") if request.param == "own_schema" else (DEFAULT_SCHEMA, "database_url")
+    )
+    with closing(Connection.connect(request.getfixturevalue(fixture))) as connection:
+        connection.schema = schema
         yield connection

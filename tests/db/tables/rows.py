@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from psycopg import sql
 from psycopg.rows import dict_row
 
-from signup_sync.postgres.statements import Connection
+from db.connection import Connection
 from tests.support.memory_database import MemoryConnection
 
 Row = dict[str, Any]
@@ -15,7 +16,7 @@ def users(connection: Connection) -> list[Row]:
     if isinstance(connection, MemoryConnection):
         return connection.users()
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute("SELECT * FROM users").fetchall()
+        return cursor.execute(_all_of(connection, "users")).fetchall()
 
 
 def activities(connection: Connection) -> list[Row]:
@@ -23,4 +24,8 @@ def activities(connection: Connection) -> list[Row]:
     if isinstance(connection, MemoryConnection):
         return connection.activities()
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute("SELECT * FROM activities").fetchall()
+        return cursor.execute(_all_of(connection, "activities")).fetchall()
+
+
+def _all_of(connection: Connection, table: str) -> sql.Composed:
+    return sql.SQL("SELECT * FROM {}").format(sql.Identifier(connection.schema, table))

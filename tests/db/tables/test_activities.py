@@ -4,12 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from uuid import UUID
 
-import psycopg
 import pytest
 
+from db.connection import Connection
 from db.tables.activities import ActivitiesInserted, NewActivity, insert_activities
 from db.tables.users import NewUser, find_users, insert_users
-from signup_sync.postgres.statements import Connection
 from tests.db.tables.rows import activities
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -147,7 +146,7 @@ def test_a_reply_is_counted_while_another_one_is_being_inserted(connection: Conn
     """Each has the lock of its foreign key by then: two that waited for the other's would be a deadlock."""
     insert_activities(connection, [activity(A)])
     connection.commit()
-    with psycopg.connect(database_url) as other:
+    with Connection.connect(database_url) as other:
         other.execute("SELECT FROM activities WHERE uuid = %s FOR KEY SHARE", (A,))
         connection.execute("SET LOCAL lock_timeout = '1s'")
 
@@ -170,7 +169,7 @@ def test_workers_that_reply_to_the_same_activities_at_once_lose_no_reply_and_do_
 
     def run(seed: int) -> None:
         mine = random.Random(seed).sample(replies, len(replies))
-        with psycopg.connect(database_url) as own:
+        with Connection.connect(database_url) as own:
             for start in range(0, len(mine), 20):
                 together.wait()
                 insert_activities(own, mine[start : start + 20])

@@ -6,11 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
 
+from db.connection import Connection
 from db.tables.users import HANDLE_MAX_LENGTH, NewUser, UsersInserted, find_users, insert_users
-from signup_sync.postgres.statements import Connection
 from tests.db.tables.rows import users
 from tests.support.wait import wait_until
 
@@ -192,7 +191,7 @@ def test_users_are_found_by_their_cognito_user_id(connection: Connection) -> Non
 
 
 def test_a_user_whom_another_worker_is_inserting_is_waited_for_and_not_renamed(database_url: str) -> None:
-    with closing(psycopg.connect(database_url)) as first, closing(psycopg.connect(database_url)) as second:
+    with closing(Connection.connect(database_url)) as first, closing(Connection.connect(database_url)) as second:
         insert_users(first, [user("1", "ada")])
         with ThreadPoolExecutor() as executor:
             waiting = executor.submit(insert_users, second, [user("1", "ada")])
@@ -204,7 +203,7 @@ def test_a_user_whom_another_worker_is_inserting_is_waited_for_and_not_renamed(d
 
 
 def test_a_handle_that_another_worker_does_not_commit_after_all_is_free(database_url: str) -> None:
-    with closing(psycopg.connect(database_url)) as first, closing(psycopg.connect(database_url)) as second:
+    with closing(Connection.connect(database_url)) as first, closing(Connection.connect(database_url)) as second:
         insert_users(first, [user("1", "ada")])
         with ThreadPoolExecutor() as executor:
             waiting = executor.submit(insert_users, second, [user("2", "ada")])
@@ -220,7 +219,7 @@ def wait_until_blocked(url: str, connection: Connection) -> None:
         row = observer.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", (pid,)).fetchone()
         return bool(row and row[0])
 
-    with psycopg.connect(url, autocommit=True) as observer:
+    with Connection.connect(url, autocommit=True) as observer:
         wait_until(is_blocked, timeout=10, message="the second worker does not wait for the first")
 
 
@@ -230,7 +229,7 @@ def test_workers_with_the_same_users_in_opposite_orders_do_not_deadlock(database
 
     def run(mine: list[NewUser]) -> set[str]:
         inserted: set[str] = set()
-        with psycopg.connect(database_url) as connection:
+        with Connection.connect(database_url) as connection:
             for start in range(0, len(everybody), 20):
                 together.wait()
                 inserted |= insert_users(connection, mine[start : start + 20]).inserted

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from db.connection import Connection
 from db.tables.worker_pause import (
     REASON_MAX_LENGTH,
     WHO_MAX_LENGTH,
@@ -12,7 +13,6 @@ from db.tables.worker_pause import (
     read_worker_pause,
     set_worker_pause,
 )
-from signup_sync.postgres.statements import Connection
 
 
 def test_a_pause_is_there_until_it_is_cleared(connection: Connection) -> None:

@@ -14,10 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from psycopg import sql
 
+from db.connection import Connection
 from db.tables.activities import NewActivity, insert_activities
 from db.tables.users import NewUser, insert_users
 from signup_sync.postgres.feed import Position, activity_with_replies, home_feed, user_with_activities
-from signup_sync.postgres.statements import Connection
 from tests.support.postgres import Postgres
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -152,6 +152,12 @@ def test_a_user_is_found_by_handle_in_any_case_with_their_activities(connection:
     assert paged(read) == ["4", "3", "2", "1", "0"]
 
 
+@pytest.mark.parametrize("schema", ["", 'a"; DROP TABLE users; --', "a%b", "pg_catalog"])
+def test_no_schema_of_another_kind_of_name_is_asked(connection: Connection, schema: str) -> None:
+    with pytest.raises(ValueError, match="a schema's name"):
+        home_feed(connection, schema=schema)
+
+
 def test_nobody_has_no_activities(connection: Connection) -> None:
     assert user_with_activities(connection, "nobody") is None
     assert json.loads(user_with_activities(connection, "bob") or b"")["activities"] == []
@@ -280,7 +286,9 @@ INNER JOIN users ON users.cognito_user_id = 'user-' || CASE WHEN n % 10 = 7 THEN
 def large(postgres: Postgres, migrated_template: str) -> Iterator[Connection]:
     """A connection to a database with 100,000 activities."""
     name = f"large_{uuid.uuid4().hex}"
-    with closing(psycopg.connect(postgres.create_database(name, template=migrated_template), autocommit=True)) as large:
+    with closing(
+        Connection.connect(postgres.create_database(name, template=migrated_template), autocommit=True)
+    ) as large:
         for statement in (_USERS, _ACTIVITIES, "ANALYZE"):
             large.execute(statement.encode())
         yield large

@@ -15,6 +15,7 @@ import pytest
 from db.admin.seed import seed
 from db.pool import connect
 from tests.support import command
+from tests.support.application import OWN_SCHEMA
 from tests.support.invoke import invoke, invoke_on_terminal
 from tests.support.postgres import PROGRAMS, Postgres
 from tests.support.wait import wait_until
@@ -115,6 +116,20 @@ def test_setup_makes_everything_from_nothing_and_anew(developer: Developer) -> N
     assert migrated.startswith("applied 0001 ")
     assert again.stdout == f"dropped {developer.name}\n" + first.stdout
     assert developer.counts() == (5, 12)
+
+
+def test_migrating_over_an_application_s_tables_is_one_line(developer: Developer, postgres: Postgres) -> None:
+    developer.db("create")
+    postgres.execute("CREATE TABLE users (id bigint)", database=developer.name)
+
+    for args in (["db", "migrate"], ["db", "status"]):
+        told = developer.refusal(*args)
+        assert told.startswith("public.users is there already, and is not signup-sync's: set DATABASE_SCHEMA to ")
+    assert developer.db("migrate", DATABASE_SCHEMA=OWN_SCHEMA).stdout.startswith("applied 0001 ")
+    dump = developer.db("dump-schema", DATABASE_SCHEMA=OWN_SCHEMA).stdout
+    assert 'CREATE TABLE "Sign-ups".users' in dump
+    assert "public.users" not in dump
+    assert developer.refusal("db", "migrate", DATABASE_SCHEMA="pg_own").startswith("DATABASE_SCHEMA should be ")
 
 
 def test_dropping_asks_first(ready: Developer) -> None:

@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-import psycopg
-
+from db.connection import Connection
 from db.tables.worker_pause import read_worker_pause
 from tests.support.wait import wait_until
 from tests.worker.console.operator import Operator
@@ -20,7 +19,7 @@ def test_a_pause_is_begun_with_a_reason_seen_on_every_page_and_ended(
     assert (refused.status, "Say why" in refused.words) == (400, True)
 
     operator.post("/pause", why="failover is tested")
-    with psycopg.connect(database_url) as connection:
+    with Connection.connect(database_url) as connection:
         pause = read_worker_pause(connection)
     assert pause is not None
     assert (pause.who, pause.reason) == ("Grace", "failover is tested")

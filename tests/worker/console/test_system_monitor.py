@@ -6,8 +6,8 @@ from contextlib import closing, contextmanager
 
 from psycopg_pool import PoolTimeout
 
+from db.connection import Connection
 from db.pool import Database, connect
-from signup_sync.postgres.statements import Connection
 from tests.support.sqs import Queues
 from worker.aws.sqs import Queue, QueueAttributes
 from worker.console.system_monitor import SystemMonitor

@@ -2,9 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
+from db.pool import connect
+from db.tables.users import NewUser, insert_users
+from db.tables.worker_pause import read_worker_pause
+from tests.support.application import OWN_SCHEMA
 from tests.support.dlq import Dlq
 from tests.support.events import activity, sign_up
 from tests.support.fault_proxy import FaultProxy
@@ -185,3 +190,15 @@ def test_an_address_in_the_place_of_an_id_is_masked_too(operator: Operator, dlq:
     assert found.text.count("odd@example.com") == 2  # the question, and whom the form is about
     assert "odd@example.com" not in operator.get(f"/letters/{message_id}").text
     assert "odd@example.com" in operator.post("/users/reveal", sub="odd@example.com").words
+
+
+def test_a_console_knows_the_schema_of_the_tables(start_console: StartConsole, shared_database_url: str) -> None:
+    with connect(shared_database_url, OWN_SCHEMA) as connection:
+        insert_users(connection, [NewUser("1", "Ada", "ada", None, datetime(2026, 1, 31, tzinfo=UTC))])
+    console = start_console(database_url=shared_database_url, DATABASE_SCHEMA=OWN_SCHEMA)
+    support = Operator(console.address).log_in(console.token)
+
+    assert "They have a row" in support.post("/users", name="ADA").words
+    support.post("/pause", why="failover is tested")
+    with connect(shared_database_url, OWN_SCHEMA) as connection:
+        assert read_worker_pause(connection) is not None

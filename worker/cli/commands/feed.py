@@ -43,9 +43,10 @@ def feed(environment: Environment, limit: int, before: Position | None, as_json:
       signup-sync feed
       signup-sync feed --limit 100 --json | jq -r .handle
     """
-    with closing(connect(DatabaseSettings.of(environment).conninfo)) as connection:
+    settings = DatabaseSettings.of(environment)
+    with closing(connect(settings.conninfo)) as connection:
         try:
-            page = json.loads(home_feed(connection, before=before, limit=limit))
+            page = json.loads(home_feed(connection, before=before, limit=limit, schema=settings.database_schema))
         except psycopg.errors.UndefinedTable as error:
             raise Refused(f"database: {describe(error)}; run signup-sync db migrate") from error
     _show(page, as_json=as_json)

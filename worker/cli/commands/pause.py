@@ -10,6 +10,7 @@ import click
 import psycopg
 import structlog
 
+from db.connection import Connection
 from db.pool import connect
 from db.tables.worker_pause import (
     REASON_MAX_LENGTH,
@@ -20,7 +21,6 @@ from db.tables.worker_pause import (
     set_worker_pause,
 )
 from signup_sync.postgres.errors import describe
-from signup_sync.postgres.statements import Connection
 from worker.cli import logs
 from worker.cli.environment_option import environment_option
 from worker.cli.refused import Refused
@@ -106,7 +106,8 @@ def resume(environment: Environment, who: str | None, yes: bool, as_json: bool) 
 
 @contextmanager
 def _database(environment: Environment) -> Iterator[Connection]:
-    with closing(connect(DatabaseSettings.of(environment).conninfo)) as connection:
+    settings = DatabaseSettings.of(environment)
+    with closing(connect(settings.conninfo, settings.database_schema)) as connection:
         try:
             yield connection
         except psycopg.errors.UndefinedTable as error:

@@ -62,12 +62,12 @@ def reconcile(user_pool_id: str, dry_run: bool, since: datetime | None, report_o
       signup-sync reconcile --user-pool-id eu-west-1_aBcDeFgHi --since 7d --json
       signup-sync reconcile --user-pool-id eu-west-1_aBcDeFgHi --dry-run --report-orphans
     """
-    url = DatabaseSettings.from_environment().conninfo
+    database = DatabaseSettings.from_environment()
     queue_url = None if dry_run else EventsQueueSettings.from_environment().queue_url
     report = _Report(as_json=as_json)
     with ExitStack() as stack:
         try:
-            connection = stack.enter_context(closing(connect(url)))
+            connection = stack.enter_context(closing(connect(database.conninfo, database.database_schema)))
             pool = UserPool(user_pool_id, stack.enter_context(closing(cognito.connect())))
             publisher = None if queue_url is None else stack.enter_context(Publisher(queue_url))
             search = stack.enter_context(closing(OrphanSearch(connection))) if report_orphans else None

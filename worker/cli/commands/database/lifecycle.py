@@ -8,10 +8,9 @@ import psycopg
 
 from db.admin import databases
 from db.admin.seed import seed as load_samples
-from db.credentials import Conninfo
+from db.connection import Connection
 from db.pool import connect as connect_to
 from signup_sync.postgres.errors import describe
-from signup_sync.postgres.statements import Connection
 from worker.cli.commands.database.schema import apply_migrations
 from worker.cli.environment_option import environment_option
 from worker.cli.refused import Refused
@@ -72,7 +71,8 @@ def seed(environment: Environment) -> None:
     Example:
       signup-sync db seed
     """
-    with closing(connect_to(DatabaseSettings.of(environment).conninfo)) as connection:
+    settings = DatabaseSettings.of(environment)
+    with closing(connect_to(settings.conninfo, settings.database_schema)) as connection:
         if environment == "prod":
             _have_typed("This is production. To load sample data into the database", connection.info.dbname)
         _seed(connection)
@@ -92,27 +92,27 @@ def setup(environment: Environment, force: bool, yes: bool) -> None:
       DATABASE_URL=postgresql://localhost/app signup-sync db setup
       signup-sync db setup --force --yes
     """
-    with _server(environment) as (connection, name, conninfo):
+    with _server(environment) as (connection, name, settings):
         exists = databases.exists(connection, name)
         if exists or environment == "prod":
             _confirm_loss(connection, name, environment, yes=yes)
         if exists:
             _drop(connection, name, force=force)
         _create(connection, name)
-    apply_migrations(conninfo)
-    with closing(connect_to(conninfo)) as connection:
+    apply_migrations(settings)
+    with closing(connect_to(settings.conninfo, settings.database_schema)) as connection:
         _seed(connection)
 
 
 @contextmanager
-def _server(environment: Environment) -> Iterator[tuple[Connection, str, Conninfo]]:
-    """A connection to the server, the name of the database, and its conninfo."""
-    conninfo = DatabaseSettings.of(environment).conninfo
-    name = databases.name_in(conninfo)
+def _server(environment: Environment) -> Iterator[tuple[Connection, str, DatabaseSettings]]:
+    """A connection to the server, the name of the database, and its settings."""
+    settings = DatabaseSettings.of(environment)
+    name = databases.name_in(settings.conninfo)
     if name is None:
         raise Refused(f"{name_in(environment, 'DATABASE_URL')} names no database: it should end with /NAME")
-    with closing(databases.connect_to_server(conninfo)) as connection:
-        yield connection, name, conninfo
+    with closing(databases.connect_to_server(settings.conninfo)) as connection:
+        yield connection, name, settings
 
 
 def _create(connection: Connection, name: str) -> None:

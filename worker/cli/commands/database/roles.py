@@ -26,5 +26,5 @@ def grant_worker(environment: Environment, role: str, iam: bool) -> None:
     """
     settings = WorkerRoleSettings.of(environment)
     password = read_secret(settings.worker_secret_arn)["password"] if settings.worker_secret_arn and not iam else None
-    made = grant(settings.conninfo, role, password=password, iam=iam)
+    made = grant(settings.conninfo, role, schema=settings.database_schema, password=password, iam=iam)
     click.echo(f"{'made' if made else 'updated'} the role {role}")

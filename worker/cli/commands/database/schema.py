@@ -1,11 +1,15 @@
 """`signup-sync db migrate`, `status` and `dump-schema`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
 from db import migrations
-from db.credentials import Conninfo
+from signup_sync.postgres.statements import DEFAULT_SCHEMA
 from worker.cli.commands.database.clients import replace_with
 from worker.cli.environment_option import environment_option
+from worker.cli.refused import Refused
 from worker.settings import DatabaseSettings, Environment
 
 # What differs between the environments, which the schema does not: roles.
@@ -17,14 +21,16 @@ _PG_DUMP = ("pg_dump", "--schema-only", "--no-owner", "--no-privileges")
 def migrate(environment: Environment) -> None:
     """Create the tables, or bring them up to date.
 
-    Safe to run twice, or by two tasks at once: the second waits, and finds nothing to do. It is all or nothing.
+    They are in the schema DATABASE_SCHEMA, which is made if need be. Where something of somebody else's has their
+    names it says so, and changes nothing. Safe to run twice, or by two tasks at once: the second waits, and finds
+    nothing to do. It is all or nothing.
 
     \b
     Examples:
       DATABASE_URL=postgresql://localhost/app signup-sync db migrate
       signup-sync db migrate --env prod
     """
-    apply_migrations(DatabaseSettings.of(environment).conninfo)
+    apply_migrations(DatabaseSettings.of(environment))
 
 
 @click.command
@@ -36,7 +42,9 @@ def status(environment: Environment) -> None:
     Example:
       signup-sync db status
     """
-    revisions = migrations.status(DatabaseSettings.of(environment).conninfo)
+    settings = DatabaseSettings.of(environment)
+    with _refusals():
+        revisions = migrations.status(settings.conninfo, settings.database_schema)
     for revision in revisions:
         click.echo(f"{'applied' if revision.applied else 'pending'} {revision.number} {revision.subject}")
     if not all(revision.applied for revision in revisions):
@@ -49,7 +57,8 @@ def status(environment: Environment) -> None:
 def dump_schema(environment: Environment, pg_dump_options: tuple[str, ...]) -> None:
     """Print the tables, indexes and functions as SQL, without any row.
 
-    It is what the database really has, as pg_dump sees it; pg_dump must be installed, and be no older than the server.
+    It is what the database really has, as pg_dump sees it; of a DATABASE_SCHEMA of our own only what is in it. pg_dump
+    must be installed, and be no older than the server.
     What stands behind -- goes to pg_dump: with --restrict-key, which it has since its release 17.6, two dumps of the
     same schema are equal.
 
@@ -58,13 +67,29 @@ def dump_schema(environment: Environment, pg_dump_options: tuple[str, ...]) -> N
       signup-sync db dump-schema > schema.sql
       signup-sync db dump-schema --env prod -- --restrict-key=schema > prod.sql
     """
-    replace_with((*_PG_DUMP, *pg_dump_options), DatabaseSettings.of(environment).conninfo)
+    settings = DatabaseSettings.of(environment)
+    replace_with((*_PG_DUMP, *_of_schema(settings.database_schema), *pg_dump_options), settings.conninfo)
 
 
-def apply_migrations(conninfo: Conninfo) -> None:
-    """And say which. Raises `psycopg.Error`."""
-    applied = migrations.migrate(conninfo)
+def apply_migrations(settings: DatabaseSettings) -> None:
+    """And say which. Raises `psycopg.Error` and `Refused`."""
+    with _refusals():
+        applied = migrations.migrate(settings.conninfo, settings.database_schema)
     for revision in applied:
         click.echo(f"applied {revision.number} {revision.subject}")
     if not applied:
         click.echo("up to date")
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except migrations.MigrationRefused as error:
+        raise Refused(str(error)) from error
+
+
+def _of_schema(schema: str) -> tuple[str, ...]:
+    # The option takes a pattern, in which quotes make every character stand for itself (PostgreSQL documentation,
+    # "pg_dump", --schema; "psql", "Patterns").
+    return () if schema == DEFAULT_SCHEMA else ("--schema", f'"{schema}"')

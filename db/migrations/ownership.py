@@ -1,0 +1,51 @@
+"""Ownership of what is in the schema: an application's own `users` is not ours to change."""
+
+import psycopg
+from sqlalchemy import Connection
+
+from db.statements import statement
+from signup_sync.postgres.errors import describe
+
+# By their names, columns that they have had from the first revision on, and that nobody else's is likely to have.
+_OURS = {
+    "users": {"cognito_user_id", "display_name", "handle"},
+    "activities": {"user_uuid", "reply_to_activity_uuid", "replies_count"},
+    "alembic_version": {"version_num"},
+}
+_NAMES = [*_OURS, "worker_pause"]
+
+
+class MigrationRefused(Exception):
+    """One line that says what is in the way, and what to do. Nothing was changed."""
+
+
+def check_ownership(connection: Connection, schema: str) -> None:
+    """Raise `MigrationRefused` unless the schema has our tables, or nothing of their names.
+
+    Alembic's own table alone says nothing: it has the same name in every application, and often the same numbers in it.
+    """
+    rows = connection.exec_driver_sql(statement("find_relations"), {"schema": schema, "names": _NAMES})
+    columns = {name: set(names) if is_table else set() for name, is_table, names in rows}
+    if not all(own <= columns.get(name, set()) for name, own in _OURS.items()):
+        for name in _NAMES:
+            if name in columns:
+                raise _in_the_way(f"{schema}.{name} is there already, and")
+
+
+def taken(error: psycopg.Error, schema: str) -> MigrationRefused:
+    """For what a revision was to make and found there."""
+    return _in_the_way(f"{error.diag.message_primary} in the schema {schema}, and")
+
+
+def not_permitted(error: psycopg.errors.InsufficientPrivilege, schema: str) -> MigrationRefused:
+    """For what the role may not do."""
+    return MigrationRefused(
+        f"database: {describe(error)}; migrate as a role that owns the schema {schema} and its tables, or grant it "
+        "CREATE on the schema (on the database, where the schema is not there yet); nothing was changed"
+    )
+
+
+def _in_the_way(what: str) -> MigrationRefused:
+    return MigrationRefused(
+        f"{what} is not signup-sync's: set DATABASE_SCHEMA to another schema (it is made); nothing was changed"
+    )
