@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from db.admin.roles import grant_worker
+from db.admin.roles import StillMember, grant_worker
 from db.credentials import Conninfo
 from db.migrations import migrate
 from db.pool import Database
@@ -31,6 +31,14 @@ from tests.support.worker_process import WorkerProcess, worker_environment
 ROLE = "signup_sync_worker"
 ARRIVAL_TIMEOUT = 30.0  # seconds
 ROOT = Path(__file__).parents[2]
+
+
+# Members of rds_iam log in by IAM alone, as on RDS (Amazon RDS User Guide, "Database authentication").
+_HBA = """
+host all postgres 127.0.0.1/32 trust
+host all +rds_iam 127.0.0.1/32 reject
+host all all 127.0.0.1/32 scram-sha-256
+"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ def guarded_postgres() -> Iterator[Postgres]:
     with Postgres() as server:
         migrate(server.url())
         ((hba_file,),) = server.execute("SHOW hba_file")
-        Path(hba_file).write_text("host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        Path(hba_file).write_text(_HBA)
         server.execute("SELECT pg_reload_conf()")
         yield server
 
@@ -211,6 +219,61 @@ def test_the_role_keeps_its_password_when_it_is_granted_again(guarded_postgres: 
     assert not grant_worker(guarded_postgres.url(), role, password="another")
 
     psycopg.connect(guarded_postgres.url(user=role), password="the first").close()
+
+
+@pytest.fixture
+def rds_iam(guarded_postgres: Postgres) -> Iterator[None]:
+    """RDS' own role."""
+    guarded_postgres.execute("CREATE ROLE rds_iam")
+    yield
+    guarded_postgres.execute("DROP ROLE rds_iam")
+
+
+def logs_in(postgres: Postgres, role: str, password: str) -> bool:
+    try:
+        psycopg.connect(postgres.url(user=role), password=password).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("rds_iam")
+def test_the_role_changes_between_iam_and_a_password(guarded_postgres: Postgres) -> None:
+    role = "changing_worker"
+    url = guarded_postgres.url()
+    has_password = f"SELECT rolpassword IS NOT NULL FROM pg_authid WHERE rolname = '{role}'"  # noqa: S608 (made here)
+    assert grant_worker(url, role, iam=True)
+    grant_worker(url, role)  # which says nothing of how it logs in
+    assert not logs_in(guarded_postgres, role, "the first")
+
+    grant_worker(url, role, password="the first")
+    assert logs_in(guarded_postgres, role, "the first")
+    grant_worker(url, role, password="another")  # in the middle of a rotation
+    assert logs_in(guarded_postgres, role, "the first")
+
+    for _ in range(2):
+        grant_worker(url, role, iam=True)
+        assert guarded_postgres.execute(has_password) == [(False,)]
+        assert not logs_in(guarded_postgres, role, "the first")
+
+    grant_worker(url, role, password="the second")
+    assert logs_in(guarded_postgres, role, "the second")
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("rds_iam")
+def test_who_else_has_granted_iam_must_take_it_back(guarded_postgres: Postgres) -> None:
+    url = guarded_postgres.url()
+    guarded_postgres.execute("CREATE ROLE granter")
+    guarded_postgres.execute("GRANT rds_iam TO granter WITH ADMIN OPTION")
+    guarded_postgres.execute("CREATE ROLE granted_worker LOGIN")
+    guarded_postgres.execute("GRANT rds_iam TO granted_worker GRANTED BY granter")
+
+    with pytest.raises(StillMember, match="granted_worker"):
+        grant_worker(url, "granted_worker", password="the first")
+
+    guarded_postgres.execute("REVOKE rds_iam FROM granted_worker GRANTED BY granter")
 
 
 @pytest.mark.process

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from db.admin.seed import seed
 from db.pool import connect
 from tests.support import command
 from tests.support.application import OWN_SCHEMA
 from tests.support.invoke import invoke, invoke_on_terminal
-from tests.support.postgres import PROGRAMS, Postgres
+from tests.support.postgres import PROGRAMS, CreateRole, Postgres
 from tests.support.wait import wait_until
 from worker.settings import DatabaseSettings, InvalidSettings
 
@@ -130,6 +131,14 @@ def test_migrating_over_an_application_s_tables_is_one_line(developer: Developer
     assert 'CREATE TABLE "Sign-ups".users' in dump
     assert "public.users" not in dump
     assert developer.refusal("db", "migrate", DATABASE_SCHEMA="pg_own").startswith("DATABASE_SCHEMA should be ")
+
+
+def test_an_application_s_role_is_let_in_to_read(ready: Developer, role: CreateRole) -> None:
+    name = str(conninfo_to_dict(role())["user"])
+    assert ready.db("grant-reader", name).stdout == f"{name} may read the users and activities\n"
+    assert ready.refusal("db", "grant-reader", "nobody").startswith("there is no role nobody: ")
+    with closing(connect(ready.environment["DATABASE_URL"])) as connection:
+        connection.execute(f"DROP OWNED BY {name}".encode())
 
 
 def test_dropping_asks_first(ready: Developer) -> None:

@@ -1,12 +1,13 @@
-"""`signup-sync db grant-worker`."""
+"""`signup-sync db grant-worker` and `grant-reader`."""
 
 import click
 
-from db.admin.roles import grant_worker as grant
+from db.admin import roles
 from db.credentials import read_secret
 from worker.cli.environment_option import environment_option
 from worker.cli.parameters import text
-from worker.settings import Environment, WorkerRoleSettings
+from worker.cli.refused import Refused
+from worker.settings import DatabaseSettings, Environment, WorkerRoleSettings
 
 
 @click.command
@@ -17,7 +18,8 @@ def grant_worker(environment: Environment, role: str, iam: bool) -> None:
     """Make the worker's database role, and grant it what the worker needs and nothing else.
 
     Run it as the tables' owner, after `db migrate`. If WORKER_SECRET_ARN is set, a new role gets the password of that
-    secret; a role that is there keeps the one it has. Safe to run again.
+    secret, and so does one that has logged in by IAM before; any other role that is there keeps the one it has. With
+    --iam the role's password is gone. Safe to run again.
 
     \b
     Examples:
@@ -26,5 +28,30 @@ def grant_worker(environment: Environment, role: str, iam: bool) -> None:
     """
     settings = WorkerRoleSettings.of(environment)
     password = read_secret(settings.worker_secret_arn)["password"] if settings.worker_secret_arn and not iam else None
-    made = grant(settings.conninfo, role, schema=settings.database_schema, password=password, iam=iam)
+    try:
+        made = roles.grant_worker(settings.conninfo, role, schema=settings.database_schema, password=password, iam=iam)
+    except roles.StillMember as error:
+        raise Refused(str(error)) from None
     click.echo(f"{'made' if made else 'updated'} the role {role}")
+
+
+@click.command
+@environment_option
+@click.argument("role", type=text)
+def grant_reader(environment: Environment, role: str) -> None:
+    """Let an application's database role read the users and the activities, and nothing else.
+
+    It is a role that is there already, and keeps what it may do besides. It may read all columns but the e-mail
+    addresses; who needs those is granted them by hand (GRANT SELECT (email)). Run it as the tables' owner, after
+    `db migrate`. Safe to run again.
+
+    \b
+    Example:
+      signup-sync db grant-reader app
+    """
+    settings = DatabaseSettings.of(environment)
+    try:
+        roles.grant_reader(settings.conninfo, role, schema=settings.database_schema)
+    except roles.NoSuchRole as error:
+        raise Refused(str(error)) from None
+    click.echo(f"{role} may read the users and activities")

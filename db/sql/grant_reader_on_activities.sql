@@ -1,0 +1,1 @@
+GRANT SELECT ON {schema}.activities TO {role}
