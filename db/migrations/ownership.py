@@ -40,7 +40,7 @@ def taken(error: psycopg.Error, schema: str) -> MigrationRefused:
 def not_permitted(error: psycopg.errors.InsufficientPrivilege, schema: str) -> MigrationRefused:
     """For what the role may not do."""
     return MigrationRefused(
-        f"database: {describe(error)}; migrate as a role that owns the schema {schema} and its tables, or grant it "
+        f"database: {describe(error)}; migrate as the owner of the schema {schema} and its tables, or grant this role "
         "CREATE on the schema (on the database, where the schema is not there yet); nothing was changed"
     )
 
