@@ -3,7 +3,8 @@
 The way of a message is `worker.pipeline.consumers`, one thread all along: receive, parse, write (`writer`), delete
 (`acknowledger`). Beside it stand `in_flight` (what is held), `visibility_heartbeat` (keeps it ours), `turns` and
 `adaptive_limit` (which threads receive), `database_gate` (shut while the database is away) and `pause_switch` (on while
-an operator has paused all workers); the acknowledger's lanes carry what is not on the happy path. A thread that dies
+an operator has paused all workers); the acknowledger's lanes carry what is not on the happy path. Of a second source
+queue there is a second set of all this, but of the gate and the switch (`worker.pipeline.intake`). A thread that dies
 takes the process with it: what it held becomes visible again, and whoever runs the worker starts it anew.
 
 Stopping: no new receive; what is begun is committed, what is not is released; then SQS is told. A receive that is
@@ -12,7 +13,7 @@ All of it has `STOP_TIMEOUT`; then the rest is left to SQS.
 """
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -29,12 +30,15 @@ from worker.pipeline.acknowledger import Acknowledger
 from worker.pipeline.adaptive_limit import AdaptiveLimit
 from worker.pipeline.consumers import Consumers
 from worker.pipeline.database_gate import DatabaseGate
-from worker.pipeline.in_flight import InFlight
+from worker.pipeline.in_flight import MAX_BYTES, InFlight
+from worker.pipeline.intake import Intake
+from worker.pipeline.parked_messages import ParkedMessages
 from worker.pipeline.pause_switch import PauseSwitch
 from worker.pipeline.store import Store
 from worker.pipeline.visibility_heartbeat import VisibilityHeartbeat
 from worker.pipeline.writer import Writer
 from worker.settings import InvalidSettings, WorkerSettings
+from worker.source_queue import SETTINGS, SourceQueue, in_logs
 from worker.telemetry.backends import Sources, Telemetry
 
 if TYPE_CHECKING:
@@ -76,7 +80,7 @@ class Remote:
 class Worker:
     """One worker, which works with what the settings name, unless it is given something else.
 
-    With `until_empty` it ends when the queue is empty, and at once in a pause, which is then `ended_by`.
+    With `until_empty` it ends when its queues are empty, and at once in a pause, which is then `ended_by`.
 
     Raises `InvalidSettings` or `SqsError` if the queues are not what it needs.
     """
@@ -95,12 +99,10 @@ class Worker:
         on_call = instrumentation.sqs_called
         wait_seconds = ONCE_WAIT if until_empty else settings.receive_wait_seconds
         remote = remote or connected(settings, wait_seconds)
-        events = Queue(settings.queue_url, remote.events, on_call)
+        queues = {source: Queue(url, remote.events, on_call) for source, url in settings.source_urls.items()}
         dead_letters = Queue(settings.dlq_url, remote.dead_letters, on_call)
-        attributes = events.describe()
+        attributes = {source: queue.describe() for source, queue in queues.items()}
         _check(settings, attributes, dead_letters.describe())
-        self._visibility_timeout = settings.visibility_timeout_seconds or attributes.visibility_timeout
-        self._max_attempts = _max_attempts(settings, attributes)
         self._settings = settings
         self._wait_seconds = wait_seconds
         self._stop: ClockQueue[None] = clock.queue()
@@ -117,55 +119,90 @@ class Worker:
             instrumentation=instrumentation,
             clock=clock,
         )
-        self._in_flight = InFlight(settings.max_in_flight, self._visibility_timeout, clock)
-        fast_events = Queue(settings.queue_url, remote.fast_events, on_call)
-        self._acknowledger = Acknowledger(
-            events,
-            fast_events,
+        self._parked = ParkedMessages(clock)
+        self._connections = clock.semaphore(settings.writers)
+        self._until_empty = until_empty
+        self._handled_when_empty: dict[SourceQueue, int] = {}
+        self._intakes = [
+            self._intake(
+                source,
+                queue,
+                Queue(queue.url, remote.fast_events, on_call),
+                dead_letters,
+                attributes[source],
+                len(queues),
+            )
+            for source, queue in queues.items()
+        ]
+        self._telemetry.attach(
+            Sources(
+                gate_is_open=lambda: self._gate.is_open,
+                in_flight=lambda: sum(len(intake.in_flight) for intake in self._intakes),
+                waiting=self._parked.waiting,
+                pool_statistics=self._database.pool_statistics,
+                queues=dict([*queues.items(), ("dead_letters", dead_letters)]),
+            )
+        )
+
+    def _intake(
+        self,
+        source: SourceQueue,
+        queue: Queue,
+        fast_queue: Queue,
+        dead_letters: Queue,
+        attributes: QueueAttributes,
+        shares: int,
+    ) -> Intake:
+        """One of so many `shares` of what the settings allow."""
+        settings, clock = self._settings, self._clock
+        instrumentation = self._telemetry.of_queue(queue.url)
+        visibility_timeout = settings.visibility_timeout_seconds or attributes.visibility_timeout
+        max_attempts = _max_attempts(settings, attributes)
+        threads = max(1, settings.threads // shares)
+        in_flight = InFlight(settings.max_in_flight // shares, visibility_timeout, clock, max_bytes=MAX_BYTES // shares)
+        acknowledger = Acknowledger(
+            queue,
+            fast_queue,
             dead_letters,
-            self._in_flight,
-            self._max_attempts,
+            in_flight,
+            max_attempts,
             min(INVISIBLE * settings.max_in_flight, MAX_INVISIBLE),
             instrumentation,
             clock,
+            source=source,
         )
         writer = Writer(
             self._database,
             self._gate,
-            self._acknowledger,
-            statement_timeout=statement_timeout,
+            acknowledger,
+            self._parked,
+            statement_timeout=settings.statement_timeout_ms / 1000,
+            source=source,
             instrumentation=instrumentation,
             clock=clock,
         )
-        self._consumers = Consumers(
-            fast_events,
+        consumers = Consumers(
+            fast_queue,
             self._gate,
             self._pause_switch,
-            self._in_flight,
+            in_flight,
             writer,
-            self._acknowledger,
-            wait_seconds=wait_seconds,
-            visibility_timeout=self._visibility_timeout,
+            acknowledger,
+            wait_seconds=self._wait_seconds,
+            visibility_timeout=visibility_timeout,
             batch_size=settings.batch_size,
             calls=_calls_together(settings),
             writers=settings.writers,
-            adaptive_limit=AdaptiveLimit(settings.threads),
-            on_empty=self.stop if until_empty else None,
+            connections=self._connections,
+            adaptive_limit=AdaptiveLimit(threads),
+            on_empty=partial(self._empty, source) if self._until_empty else None,
             instrumentation=instrumentation,
             clock=clock,
+            source=source,
         )
-        self._acknowledger.wait_until_no_receive = self._consumers.wait_until_no_receive
-        self._heartbeat = VisibilityHeartbeat(events, self._in_flight, self._visibility_timeout, instrumentation, clock)
-        queues = {"events": events, "dead_letters": dead_letters}
-        self._telemetry.attach(
-            Sources(
-                gate_is_open=lambda: self._gate.is_open,
-                in_flight=lambda: len(self._in_flight),
-                waiting=writer.waiting,
-                pool_statistics=self._database.pool_statistics,
-                queues=queues,
-            )
-        )
+        acknowledger.wait_until_no_receive = consumers.wait_until_no_receive
+        heartbeat = VisibilityHeartbeat(queue, in_flight, visibility_timeout, instrumentation, clock, source=source)
+        return Intake(source, max_attempts, visibility_timeout, threads, in_flight, acknowledger, consumers, heartbeat)
 
     def stop(self) -> None:
         """Ask `run` to return. May be called in any thread, and more than once."""
@@ -177,12 +214,10 @@ class Worker:
         for name, run in self._telemetry.threads:
             self._thread(name, run)
         consumers = self._start()
-        log.info(
-            "started",
-            max_attempts=self._max_attempts,
-            visibility_timeout_seconds=self._visibility_timeout,
-            admin_address=self._telemetry.admin_address,
-        )
+        for intake in self._intakes:
+            if intake.source != "events":
+                log.info("source_queue", **in_logs(intake.source), **_limits(intake))
+        log.info("started", **_limits(self._intakes[0]), admin_address=self._telemetry.admin_address)
         self._stop.get()
         log.info(
             "stopping",
@@ -194,27 +229,48 @@ class Worker:
         return not self._failed
 
     def _start(self) -> list[Thread]:
-        for lane in self._acknowledger.lanes:
-            self._thread(lane.name, lane.run)
-        self._thread("leases", self._heartbeat.run)
+        for intake in self._intakes:
+            for lane in intake.acknowledger.lanes:
+                self._thread(lane.name, lane.run)
+            self._thread(_thread_name(intake, "leases"), intake.heartbeat.run)
         self._thread("gate", self._gate.run)
         self._thread("pause", self._pause_switch.run)
-        return [self._thread(f"consumer-{n}", self._consumers.run) for n in range(self._settings.threads)]
+        return [
+            self._thread(_thread_name(intake, f"consumer-{n}"), intake.consumers.run)
+            for intake in self._intakes
+            for n in range(intake.threads)
+        ]
 
     def _wind_down(self, consumers: list[Thread], deadline: float) -> bool:
         """Stop everything in the order in which messages flow; whether all was finished by the deadline."""
         if self._failed:
             return False
-        self._consumers.stop()
+        for intake in self._intakes:
+            intake.consumers.stop()
         self._gate.stop()
         self._pause_switch.stop()
         for thread in consumers:
             thread.join(max(0.0, deadline - ACKNOWLEDGE_TIME - self._clock.monotonic()))
-        clean = self._acknowledger.close(deadline)
-        self._heartbeat.stop()
+        closed = [intake.acknowledger.close(deadline) for intake in self._intakes]
+        for intake in self._intakes:
+            intake.heartbeat.stop()
         self._database.close()
         self._telemetry.stop()
-        return clean and not any(thread.is_alive() for thread in consumers)
+        return all(closed) and not any(thread.is_alive() for thread in consumers)
+
+    def _empty(self, source: SourceQueue) -> bool:
+        """Whether to end, now that this queue is empty: all are, and nothing came of any since they were.
+
+        What one brings may wake what waits in another.
+        """
+        if any(intake.in_flight for intake in self._intakes if intake.source != source):
+            return False
+        handled = sum(self._telemetry.counts.values())
+        self._handled_when_empty[source] = handled
+        if any(self._handled_when_empty.get(intake.source) != handled for intake in self._intakes):
+            return False
+        self.stop()
+        return True
 
     def _end(self, pause: WorkerPause) -> None:
         self.ended_by = pause
@@ -262,21 +318,37 @@ def _calls_together(settings: WorkerSettings) -> int:
 def check_queues(settings: WorkerSettings) -> None:
     """Raise `InvalidSettings` or `SqsError` if the queues are not what a worker needs."""
     client = connect()
-    _check(settings, Queue(settings.queue_url, client).describe(), Queue(settings.dlq_url, client).describe())
+    attributes = {source: Queue(url, client).describe() for source, url in settings.source_urls.items()}
+    _check(settings, attributes, Queue(settings.dlq_url, client).describe())
 
 
-def _check(settings: WorkerSettings, events: QueueAttributes, dead_letters: QueueAttributes) -> None:
-    if events.max_receive_count is None and settings.max_attempts is None:
-        raise InvalidSettings(
-            "the queue of QUEUE_URL has no redrive policy: give it one (maxReceiveCount and the dead-letter queue), "
-            "or set MAX_ATTEMPTS"
-        )
-    if dead_letters.arn == events.arn:
-        raise InvalidSettings("QUEUE_URL and DLQ_URL are the same queue")
-    if events.dead_letter_arn not in (None, dead_letters.arn):
-        log.warning("redrive_elsewhere", redrive_target=events.dead_letter_arn, dlq=dead_letters.arn)
+def _check(
+    settings: WorkerSettings, sources: Mapping[SourceQueue, QueueAttributes], dead_letters: QueueAttributes
+) -> None:
+    named = {dead_letters.arn: "DLQ_URL"}
+    for source, attributes in sources.items():
+        name = SETTINGS[source]
+        if attributes.max_receive_count is None and settings.max_attempts is None:
+            raise InvalidSettings(
+                f"the queue of {name} has no redrive policy: give it one (maxReceiveCount and the dead-letter queue), "
+                "or set MAX_ATTEMPTS"
+            )
+        if attributes.arn in named:
+            raise InvalidSettings(f"{name} and {named[attributes.arn]} are the same queue")
+        named[attributes.arn] = name
+        if attributes.dead_letter_arn not in (None, dead_letters.arn):
+            target = {"redrive_target": attributes.dead_letter_arn, "dlq": dead_letters.arn}
+            log.warning("redrive_elsewhere", **in_logs(source), **target)
 
 
-def _max_attempts(settings: WorkerSettings, events: QueueAttributes) -> int:
+def _max_attempts(settings: WorkerSettings, queue: QueueAttributes) -> int:
     """The smaller one: beyond its own count SQS would move a message away without a reason."""
-    return min(count for count in (settings.max_attempts, events.max_receive_count) if count is not None)
+    return min(count for count in (settings.max_attempts, queue.max_receive_count) if count is not None)
+
+
+def _limits(intake: Intake) -> dict[str, int]:
+    return {"max_attempts": intake.max_attempts, "visibility_timeout_seconds": intake.visibility_timeout}
+
+
+def _thread_name(intake: Intake, name: str) -> str:
+    return name if intake.source == "events" else f"{intake.source}-{name}"

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from worker.aws.sqs import text_attribute
+from worker.source_queue import SourceQueue
 
 FailureReason = Literal[
     "invalid_event",
     "unknown_type",
+    "wrong_queue",
     "unknown_author",
     "unknown_parent",
     "rejected_by_database",
@@ -31,7 +33,8 @@ DETAIL = "failure_detail"
 FAILED_AT = "failed_at"
 RECEIVE_COUNT = "receive_count"
 SOURCE_MESSAGE_ID = "source_message_id"
-FAILURE_ATTRIBUTES = frozenset({REASON, DETAIL, FAILED_AT, RECEIVE_COUNT, SOURCE_MESSAGE_ID})
+SOURCE_QUEUE = "source_queue"
+FAILURE_ATTRIBUTES = frozenset({REASON, DETAIL, FAILED_AT, RECEIVE_COUNT, SOURCE_MESSAGE_ID, SOURCE_QUEUE})
 
 
 def attributes(
@@ -46,3 +49,8 @@ def attributes(
         SOURCE_MESSAGE_ID: source_message_id,
     }
     return {name: text_attribute(text) for name, text in texts.items()}
+
+
+def source_attributes(source: SourceQueue) -> dict[str, dict[str, Any]]:
+    """The message attribute that says from which queue a dead letter came; without it, it is the events queue."""
+    return {} if source == "events" else {SOURCE_QUEUE: text_attribute(source)}

@@ -6,7 +6,7 @@ A number's unit stands in its name. What is not set, or empty, has its default.
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import psycopg
@@ -27,6 +27,9 @@ from pydantic import (
 from db.credentials import SERVER_NAME_CHECKED, Conninfo, IamConninfo, SecretConninfo
 from signup_sync.postgres.statements import DEFAULT_SCHEMA, check_schema
 from worker.environment import DEFAULT_ADMIN_ADDRESS, MAX_PROCESSES, admin_address, host_and_port, number_of_processes
+
+if TYPE_CHECKING:
+    from worker.source_queue import SourceQueue
 
 Environment = Literal["dev", "prod"]
 
@@ -192,6 +195,17 @@ class QueuesSettings(EventsQueueSettings):
     """What the dead-letter tools read."""
 
     dlq_url: Annotated[QueueUrl, Field(description="the dead-letter queue")]
+    activities_queue_url: Annotated[
+        QueueUrl | None, Field(description="a second queue, of which activities are taken and nothing else")
+    ] = None
+
+    @property
+    def source_urls(self) -> "dict[SourceQueue, str]":
+        """The queues that a worker receives from; the events queue is the first."""
+        activities: dict[SourceQueue, str] = (
+            {} if self.activities_queue_url is None else {"activities": self.activities_queue_url}
+        )
+        return {"events": self.queue_url, **activities}
 
 
 def _check_admin_address(value: str) -> str:

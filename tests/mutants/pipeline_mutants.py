@@ -16,6 +16,7 @@ _PAUSE = f"{_PIPELINE}/pause_switch.py"
 _RETRY_DELAY = f"{_PIPELINE}/retry_delay.py"
 _LIMIT = f"{_PIPELINE}/adaptive_limit.py"
 _ASSEMBLY = "worker/assembly.py"
+_SOURCE_QUEUE = "worker/source_queue.py"
 
 MUTANTS = (
     # Acknowledger: outcomes.
@@ -85,8 +86,8 @@ MUTANTS = (
     ),
     Mutant(
         _ACKNOWLEDGER,
-        "if code in NOT_TAKEN and entry.message.attributes:",
-        "if code in LEASE_LOST and entry.message.attributes:",
+        "if code in NOT_TAKEN and entry.message.attributes != least:",
+        "if code in LEASE_LOST and entry.message.attributes != least:",
         "a message of the largest size can never become a dead letter",
     ),
     Mutant(
@@ -227,8 +228,8 @@ MUTANTS = (
     ),
     Mutant(
         _CONSUMERS,
-        "elif self._on_empty and wait_seconds and self._turns.alone and not self._in_flight:",
-        "elif self._on_empty and wait_seconds:",
+        "elif self._on_empty and wait_seconds and self._turns.alone and not self._in_flight and self._on_empty():",
+        "elif self._on_empty and wait_seconds and self._on_empty():",
         "--once ends while messages are being written",
     ),
     Mutant(
@@ -338,8 +339,8 @@ MUTANTS = (
     ),
     Mutant(
         _IN_FLIGHT,
-        "free_bytes = MAX_BYTES - self._bytes - self._reserved_bytes",
-        "free_bytes = MAX_BYTES - self._bytes",
+        "free_bytes = self._max_bytes - self._bytes - self._reserved_bytes",
+        "free_bytes = self._max_bytes - self._bytes",
         "threads that receive large messages together fill the memory",
     ),
     Mutant(
@@ -549,8 +550,8 @@ MUTANTS = (
     ),
     Mutant(
         _PARKED,
-        "return [parked.receipt_handle for parked in found if parked.until > now]",
-        "return [parked.receipt_handle for parked in found if now]",
+        "            if parked.until > now:\n",
+        "            if now:\n",
         "handles of messages that came back long ago are sent to SQS",
     ),
     Mutant(
@@ -568,20 +569,20 @@ MUTANTS = (
     # The assembly: start and stop.
     Mutant(
         _ASSEMBLY,
-        "        self._acknowledger.wait_until_no_receive = self._consumers.wait_until_no_receive\n",
+        "        acknowledger.wait_until_no_receive = consumers.wait_until_no_receive\n",
         "",
         "what the worker releases in an outage is received by its own open polls",
     ),
     Mutant(
         _ASSEMBLY,
-        "        self._consumers.stop()\n        self._gate.stop()\n",
-        "        self._heartbeat.stop()\n        self._consumers.stop()\n        self._gate.stop()\n",
+        "            intake.consumers.stop()\n",
+        "            intake.heartbeat.stop()\n            intake.consumers.stop()\n",
         "a transaction that is finished during a stop loses its leases: its sign-ups are written by two",
     ),
     Mutant(
         _ASSEMBLY,
-        "        clean = self._acknowledger.close(deadline)\n",
-        "        clean = True\n",
+        "[intake.acknowledger.close(deadline) for intake in self._intakes]",
+        "[True]",
         "at each stop what has been written is not deleted",
     ),
     Mutant(
@@ -607,5 +608,30 @@ MUTANTS = (
         "settings.visibility_timeout_seconds or attributes.visibility_timeout",
         "attributes.visibility_timeout or settings.visibility_timeout_seconds",
         "VISIBILITY_TIMEOUT_SECONDS does nothing",
+    ),
+    # Two source queues.
+    Mutant(
+        _SOURCE_QUEUE,
+        "    if not isinstance(event, ActivityCreated):\n        raise WrongQueue\n",
+        "",
+        "who may publish activities signs up whom they like",
+    ),
+    Mutant(
+        _ASSEMBLY,
+        "            queue,\n            fast_queue,\n            dead_letters,\n",
+        "            dead_letters,\n            fast_queue,\n            dead_letters,\n",
+        "what came of a queue is deleted and put off in another one, where it is not",
+    ),
+    Mutant(
+        _ACKNOWLEDGER,
+        "entry.message = Outgoing(entry.message.body, least)",
+        "entry.message = Outgoing(entry.message.body)",
+        "a forged sign-up of the largest size is replayed into the events queue",
+    ),
+    Mutant(
+        _ACKNOWLEDGER,
+        "if name not in failure.FAILURE_ATTRIBUTES]",
+        "if name not in attributes]",
+        "a publisher says from which queue its dead letters came",
     ),
 )

@@ -26,6 +26,7 @@ _NEAREST: dict[str, tuple[list[str], list[str]]] = {
     "worker/pipeline/visibility_heartbeat": (["leases"], [_PIPELINE]),
     "worker/pipeline/writer": (["outcomes", "batches"], [_PIPELINE]),
     "worker/assembly": (["stopping"], [_PIPELINE]),
+    "worker/source_queue": (["activities_queue"], [_PIPELINE]),
     "worker/aws/": (["sqs"], ["tests/worker/aws", _PIPELINE]),
     "db/tables/users": (["users"], ["tests/db"]),
     "db/tables/activities": (["activities"], ["tests/db"]),

@@ -24,12 +24,16 @@ Answer = dict[str, Any]
 
 @dataclass
 class Message:
-    """`handles` are the receipt handles it has had, the newest last; `visible_at` is the clock's time."""
+    """`handles` are the receipt handles it has had, the newest last; `visible_at` is the clock's time.
+
+    `moved_from` is the ARN of the queue from which it was moved to the dead-letter queue.
+    """
 
     body: str
     attributes: dict[str, Any]
     visible_at: float
     sent_at: float
+    moved_from: str = ""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     receive_count: int = 0
     handles: list[str] = field(default_factory=list)
@@ -77,7 +81,7 @@ class Fault:
     url: str | None = None  # of all queues
 
     def applies(self, operation: str, url: str) -> bool:
-        return self.times > 0 and operation in (self.operation, "") and url in (self.url, url)
+        return self.times > 0 and operation in (self.operation, "") and self.url in (None, url)
 
 
 def refused(code: str, operation: str = "") -> ClientError:
@@ -97,7 +101,7 @@ class MemorySqs:
     """All queues, and the calls on them; `client` has those of boto3.
 
     `calls` are the operations so far, in order. Queues made by `create` belong together: what is received too often
-    from the events queue is moved to the other one.
+    from the events queue is moved to the other one. `add_source` gives that one another source.
     """
 
     def __init__(self, clock: Clock, seed: int = 0) -> None:
@@ -122,6 +126,16 @@ class MemorySqs:
         )
         self._queues |= {events.url: events, letters.url: letters}
         return events.url, letters.url
+
+    def add_source(
+        self, dead_letters_url: str, *, visibility_timeout: int = 30, max_receive_count: int | None = 5
+    ) -> str:
+        """A queue whose dead letters are those of another; its URL."""
+        name = uuid.UUID(int=self._random.getrandbits(128))
+        url = f"https://sqs.test/123456789012/activities-{name}"
+        letters = self._queues[dead_letters_url]
+        self._queues[url] = MemoryQueue(url, visibility_timeout, max_receive_count, letters)
+        return url
 
     def queue(self, url: str) -> MemoryQueue:
         """To look at, or to change, while nobody else is at work."""
@@ -272,6 +286,7 @@ class MemorySqs:
             visible.remove(message)
             queue.messages.remove(message)
             queue.dead_letters.messages.append(message)
+            message.moved_from = queue.arn
         return visible
 
     def _over_limit(self, wait_seconds: int) -> Answer:
@@ -298,6 +313,7 @@ class MemorySqs:
             "Attributes": {
                 "ApproximateReceiveCount": str(message.receive_count),
                 "SentTimestamp": str(round(1000 * message.sent_at)),
+                **({"DeadLetterQueueSourceArn": message.moved_from} if message.moved_from else {}),
             },
             **({"MessageAttributes": message.attributes} if message.attributes else {}),
         }

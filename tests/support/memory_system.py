@@ -13,7 +13,7 @@ from tests.support.memory_database import MemoryDatabase
 from tests.support.memory_sqs import MemoryQueue, MemorySqs, Message
 from tests.support.virtual_clock import VirtualClock
 from worker.assembly import Remote, Worker
-from worker.aws.sqs import Queue
+from worker.aws.sqs import Queue, text_attribute
 from worker.clock import Thread
 from worker.settings import WorkerSettings
 
@@ -27,7 +27,8 @@ SETTINGS = {"admin_address": "off", "threads": 4, "database_url": "postgresql://
 class MemorySystem:
     """Queues and a database; `worker` starts a worker on them, as often as one wants.
 
-    Nothing happens but while the test lets time pass (`clock`). `log` is what all workers have logged.
+    There is an activities queue once `add_activities_queue` was called; workers that are started then have it. Nothing
+    happens but while the test lets time pass (`clock`). `log` is what all workers have logged.
     """
 
     def __init__(self, clock: VirtualClock, log: list[LogLine], **queues: Any) -> None:
@@ -36,29 +37,42 @@ class MemorySystem:
         self.sqs = MemorySqs(clock)
         self.database = MemoryDatabase(clock)
         self.events_url, self.dead_letters_url = self.sqs.create(**queues)
-        self._sender = Queue(self.events_url, self.sqs.client)
+        self.activities_url: str | None = None
 
     @property
     def events(self) -> MemoryQueue:
         return self.sqs.queue(self.events_url)
 
+    def add_activities_queue(self, **queue: Any) -> MemoryQueue:
+        self.activities_url = self.sqs.add_source(self.dead_letters_url, **queue)
+        return self.sqs.queue(self.activities_url)
+
     @property
     def dead_letters(self) -> list[Message]:
         return self.sqs.queue(self.dead_letters_url).messages
 
-    def send(self, *bodies: str) -> None:
-        """Into the events queue, whatever SQS's faults are; it is none of the calls that are counted."""
+    def send(self, *bodies: str, to: str | None = None, **attributes: str) -> None:
+        """Into the events queue, or that of another URL, with these message attributes.
+
+        Whatever SQS's faults are, and none of the calls that are counted.
+        """
+        sender = Queue(to or self.events_url, self.sqs.client)
+        texts = {name: text_attribute(value) for name, value in attributes.items()}
         faults, self.sqs.faults = self.sqs.faults, []
         calls, self.sqs.calls = self.sqs.calls, []
         for start in range(0, len(bodies), 10):
-            assert not self._sender.send([Outgoing(body) for body in bodies[start : start + 10]])
+            assert not sender.send([Outgoing(body, texts) for body in bodies[start : start + 10]])
         self.sqs.faults, self.sqs.calls = faults, calls
 
     def worker(self, *, until_empty: bool = False, **settings: Any) -> "RunningWorker":
         """Start one; `settings` are fields of `WorkerSettings`."""
         client = self.sqs.client
         worker = Worker(
-            WorkerSettings(queue_url=self.events_url, dlq_url=self.dead_letters_url, **{**SETTINGS, **settings}),
+            WorkerSettings(
+                queue_url=self.events_url,
+                dlq_url=self.dead_letters_url,
+                **{"activities_queue_url": self.activities_url, **SETTINGS, **settings},
+            ),
             until_empty=until_empty,
             remote=Remote(client, client, client, self.database),
             clock=self.clock,
@@ -76,8 +90,9 @@ class MemorySystem:
         )
 
     def run_until_empty(self, within: float = SETTLED) -> None:
-        """Let time pass until the events queue is empty."""
-        self.clock.run_until(lambda: not self.events.messages, within)
+        """Let time pass until the queues of which workers receive are empty."""
+        urls = [self.events_url, *([self.activities_url] if self.activities_url else [])]
+        self.clock.run_until(lambda: not any(self.sqs.queue(url).messages for url in urls), within)
 
 
 class RunningWorker:

@@ -43,6 +43,11 @@ LEASE_LOST = frozenset({"ReceiptHandleIsInvalid", NOT_IN_FLIGHT})
 # Of an entry that SQS will not take as it is. A lost lease has this code too (DeleteMessage with an old handle).
 NOT_TAKEN = frozenset({"InvalidParameterValue", "BatchRequestTooLong", "InvalidMessageContents", "MessageTooLong"})
 
+# System attributes of a message (SQS API Reference, ReceiveMessage, "MessageSystemAttributeNames"). The last is the ARN
+# of the queue from which SQS has moved it to the dead-letter queue.
+_RECEIVED = ["ApproximateReceiveCount", "SentTimestamp"]
+_MOVED_FROM = "DeadLetterQueueSourceArn"
+
 OnCall = Callable[[str, str], None]
 
 # A message attribute of ours: how often an event was received before its message was sent anew.
@@ -59,6 +64,8 @@ class Received(NamedTuple):
 
     `sent_at` is in seconds since the epoch, of SQS's clock. Where SQS itself moved it to the dead-letter queue, it is
     the time at which it was first sent (SQS Developer Guide, "Using dead-letter queues in Amazon SQS").
+
+    `moved_from` is the name of the queue from which SQS itself moved it, as far as `Queue.receive` was told.
     """
 
     message_id: str
@@ -67,6 +74,7 @@ class Received(NamedTuple):
     receive_count: int
     attributes: Attributes
     sent_at: float = 0.0
+    moved_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,28 +145,30 @@ class Queue:
 
     def receive(self, *, wait_seconds: int, visibility_timeout: int, most: int = BATCH_ENTRIES) -> list[Received]:
         """Up to ten messages (or `most`), as soon as there are any and after `wait_seconds` at the latest."""
-        return self.receive_together(1, wait_seconds=wait_seconds, visibility_timeout=visibility_timeout, most=most)
+        answers = self._receive(1, wait_seconds, visibility_timeout, most, [*_RECEIVED, _MOVED_FROM])
+        return [_received(message)._replace(moved_from=_moved_from(message)) for message in answers]
 
     def receive_together(
         self, calls: int, *, wait_seconds: int, visibility_timeout: int, most: int = BATCH_ENTRIES
     ) -> list[Received]:
         """What so many receives at the same time bring. An error that comes beside messages is counted, no more."""
-        names = ["ApproximateReceiveCount", "SentTimestamp"]
+        return list(map(_received, self._receive(calls, wait_seconds, visibility_timeout, most, _RECEIVED)))
+
+    def _receive(
+        self, calls: int, wait_seconds: int, visibility_timeout: int, most: int, names: Sequence[str]
+    ) -> list[Any]:
         parameters = {
             "MaxNumberOfMessages": most,
             "WaitTimeSeconds": wait_seconds,
             "VisibilityTimeout": visibility_timeout,
-            "AttributeNames": names,  # deprecated, and the only one that some servers know
+            "AttributeNames": _RECEIVED,  # deprecated, and the only one that some servers know
             "MessageSystemAttributeNames": names,
             "MessageAttributeNames": ["All"],
         }
         answers = self._call_together("receive_message", [parameters] * calls)
         errors = [answer for answer in answers if isinstance(answer, SqsError)]
         messages = [
-            _received(message)
-            for answer in answers
-            if not isinstance(answer, SqsError)
-            for message in answer.get("Messages", [])
+            message for answer in answers if not isinstance(answer, SqsError) for message in answer.get("Messages", [])
         ]
         if errors and not messages:
             raise errors[0]
@@ -300,6 +310,10 @@ def _received(message: Any) -> Received:
         attributes,
         int(system.get("SentTimestamp", 0)) / 1000,
     )
+
+
+def _moved_from(message: Any) -> str:
+    return str(message.get("Attributes", {}).get(_MOVED_FROM, "")).rpartition(":")[2]
 
 
 def _move_task(entry: Any) -> MoveTask:

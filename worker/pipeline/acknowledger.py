@@ -30,6 +30,7 @@ from worker.pipeline.batch_requests import BatchRequests
 from worker.pipeline.in_flight import InFlight
 from worker.pipeline.invisible_messages import InvisibleMessages
 from worker.pipeline.retry_delay import retry_delay
+from worker.source_queue import SourceQueue
 from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation
 
 WAKE_TIMEOUT = 30.0  # seconds in which waking an event that waits is tried; it wakes by itself anyway
@@ -67,13 +68,13 @@ class Move:
 class Acknowledger:
     """Takes outcomes from any thread and passes them on; holds a delivery until SQS knows, where that matters.
 
-    `deletions` is the same queue as `events`, by a client that makes each call once. So many as `max_invisible` are put
-    off in flight at once.
+    All deliveries are of one `queue`, and go nowhere else but to the dead letters. `deletions` is the same queue, by a
+    client that makes each call once. So many as `max_invisible` are put off in flight at once.
     """
 
     def __init__(
         self,
-        events: Queue,
+        queue: Queue,
         deletions: Queue,
         dead_letters: Queue,
         in_flight: InFlight,
@@ -81,8 +82,10 @@ class Acknowledger:
         max_invisible: int,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
         clock: Clock = SYSTEM_CLOCK,
+        *,
+        source: SourceQueue = "events",
     ) -> None:
-        self._events = events
+        self._queue = queue
         self._deletions = deletions
         self._dead_letters = dead_letters
         self._in_flight = in_flight
@@ -93,9 +96,11 @@ class Acknowledger:
         self.wait_until_no_receive: Callable[[], object] = bool
         self._instrumentation = instrumentation
         self._clock = clock
+        self._source = source
         held = self._lease_until
+        prefix = "" if source == "events" else f"{source}-"
         self._deletes = BatchRequests(
-            "delete",
+            f"{prefix}delete",
             self._delete,
             self._settle_deletion,
             self._leave,
@@ -104,7 +109,7 @@ class Acknowledger:
             clock=clock,
         )
         self._visibility = BatchRequests(
-            "visibility",
+            f"{prefix}visibility",
             self._change_visibility,
             _settle_visibility,
             _leave_visibility,
@@ -113,7 +118,7 @@ class Acknowledger:
             clock=clock,
         )
         self._releases = BatchRequests(
-            "release",
+            f"{prefix}release",
             self._release,
             _settle_visibility,
             _leave_visibility,
@@ -122,10 +127,10 @@ class Acknowledger:
             clock=clock,
         )
         self._dead = BatchRequests(
-            "dead", self._send_dead, self._settle_dead, self._leave, held, _split, instrumentation, clock
+            f"{prefix}dead", self._send_dead, self._settle_dead, self._leave, held, _split, instrumentation, clock
         )
         self._renewals = BatchRequests(
-            "renew", self._send_again, self._settle_move, self._leave, held, _split, instrumentation, clock
+            f"{prefix}renew", self._send_again, self._settle_move, self._leave, held, _split, instrumentation, clock
         )
 
     def done(self, deliveries: Sequence[Delivery]) -> None:
@@ -179,7 +184,7 @@ class Acknowledger:
         """It can never work, or not within its attempts. `detail` is one line without personal data."""
         self._instrumentation.dead_lettered(delivery, reason)
         log.warning("dead_lettered", reason=reason, detail=detail, **delivery.describe())
-        self._dead.put(Move(delivery, _dead_letter(delivery, reason, detail)))
+        self._dead.put(Move(delivery, _dead_letter(delivery, reason, detail, self._source)))
 
     @property
     def lanes(self) -> list[BatchRequests[Deletion] | BatchRequests[VisibilityChange] | BatchRequests[Move]]:
@@ -225,7 +230,7 @@ class Acknowledger:
         self._in_flight.forget([entry.delivery])
 
     def _delete(self, entries: Sequence[Deletion]) -> list[Failure]:
-        return self._events.delete(self._in_flight.receipt_handles([entry.delivery for entry in entries]))
+        return self._queue.delete(self._in_flight.receipt_handles([entry.delivery for entry in entries]))
 
     def _settle_deletion(self, entry: Deletion, code: str | None) -> bool:
         if code is None:
@@ -237,7 +242,7 @@ class Acknowledger:
         return False
 
     def _change_visibility(self, entries: Sequence[VisibilityChange]) -> list[Failure]:
-        return self._events.change_visibility([(entry.receipt_handle, entry.seconds) for entry in entries])
+        return self._queue.change_visibility([(entry.receipt_handle, entry.seconds) for entry in entries])
 
     def _release(self, entries: Sequence[VisibilityChange]) -> list[Failure]:
         self.wait_until_no_receive()
@@ -247,14 +252,16 @@ class Acknowledger:
         return self._dead_letters.send([entry.message for entry in entries])
 
     def _settle_dead(self, entry: Move, code: str | None) -> bool:
-        if code in NOT_TAKEN and entry.message.attributes:
-            # Too long with its attributes. The body alone was short enough to come; the log has the reason.
-            entry.message = Outgoing(entry.message.body)
+        least = failure.source_attributes(self._source)
+        if code in NOT_TAKEN and entry.message.attributes != least:
+            # Too long with its attributes. The body alone was short enough to come; the log has the reason. Where it
+            # came from cannot be left out: by that it goes back.
+            entry.message = Outgoing(entry.message.body, least)
             return False
         return self._settle_move(entry, code)
 
     def _send_again(self, entries: Sequence[Move]) -> list[Failure]:
-        return self._events.send([entry.message for entry in entries])
+        return self._queue.send([entry.message for entry in entries])
 
     def _settle_move(self, entry: Move, code: str | None) -> bool:
         if code is None:
@@ -283,9 +290,10 @@ def _split(entries: Sequence[Move]) -> Iterable[Sequence[Move]]:
         yield [entries[index] for index in batch]
 
 
-def _dead_letter(delivery: Delivery, reason: FailureReason, detail: str) -> Outgoing:
-    """The message with the reason; of its own attributes as many as there is room for."""
+def _dead_letter(delivery: Delivery, reason: FailureReason, detail: str, source: SourceQueue) -> Outgoing:
+    """The message with the reason; of its own attributes as many as there is room for, and none that only we write."""
     message = delivery.message
     attributes = failure.attributes(reason, detail, message.receive_count, message.message_id)
-    own = [(name, value) for name, value in message.attributes.items() if name not in attributes]
+    attributes |= failure.source_attributes(source)
+    own = [(name, value) for name, value in message.attributes.items() if name not in failure.FAILURE_ATTRIBUTES]
     return Outgoing(message.body, dict(own[: MESSAGE_ATTRIBUTES - len(attributes)]) | attributes)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from signup_sync.backoff import exponential
 from signup_sync.sqs import BATCH_ENTRIES, SqsError
 from worker.aws.sqs import CALL_LIMIT, Queue, Received
-from worker.clock import SYSTEM_CLOCK, Clock
+from worker.clock import SYSTEM_CLOCK, Clock, Semaphore
 from worker.delivery import Delivery
 from worker.failure_log import FailureLog
 from worker.pipeline.acknowledger import Acknowledger
@@ -24,6 +24,7 @@ from worker.pipeline.in_flight import InFlight
 from worker.pipeline.pause_switch import PauseSwitch
 from worker.pipeline.turns import Turns
 from worker.pipeline.writer import Writer
+from worker.source_queue import SourceQueue, in_logs
 from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation
 
 SHORT_WAIT = 1  # second: of a poll that others may want to see ended soon
@@ -56,11 +57,11 @@ class _Window:
 
 
 class Consumers:
-    """What the threads share; `run` is each one's.
+    """What the threads of one queue share; `run` is each one's.
 
     `batch_size` is how many messages are one transaction at most, `calls` how many receives may be under way together
-    for one, `writers` how many transactions there are at once. `on_empty` is called once the queue has been empty for
-    one poll and nothing is in hand.
+    for one, `writers` how many transactions there are at once, which those of all queues share as `connections`.
+    `on_empty` is called when the queue has been empty for one poll and nothing is in hand, and says whether to stop.
     """
 
     def __init__(
@@ -77,10 +78,12 @@ class Consumers:
         batch_size: int,
         calls: int,
         writers: int,
+        connections: Semaphore,
         adaptive_limit: AdaptiveLimit,
-        on_empty: Callable[[], None] | None,
+        on_empty: Callable[[], bool] | None,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
         clock: Clock = SYSTEM_CLOCK,
+        source: SourceQueue = "events",
     ) -> None:
         self._queue = queue
         self._gate = gate
@@ -98,11 +101,11 @@ class Consumers:
         self._instrumentation = instrumentation
         self._clock = clock
         self._turns = Turns(adaptive_limit, writers, clock)
-        # Connections, waited for here: the pool takes a long wait for one as the sign of an outage.
-        self._connections = clock.semaphore(writers)
+        # Waited for here: the pool takes a long wait for one as the sign of an outage.
+        self._connections = connections
         self._receives_ended = clock.condition()  # guards the number of those under way
         self._open_receives = 0
-        self._failures = FailureLog("receive_failed", "receive_recovered")
+        self._failures = FailureLog("receive_failed", "receive_recovered", **in_logs(source))
 
     def stop(self) -> None:
         """Begin no new receive. Those under way end by themselves: SQS may already have put messages into their answer,
@@ -215,7 +218,6 @@ class Consumers:
         )
         if messages:
             self._instrumentation.received(messages)
-        elif self._on_empty and wait_seconds and self._turns.alone and not self._in_flight:
+        elif self._on_empty and wait_seconds and self._turns.alone and not self._in_flight and self._on_empty():
             self._turns.stop()
-            self._on_empty()
         return messages

@@ -42,8 +42,11 @@ class Room(NamedTuple):
 class InFlight:
     """All deliveries, by message id. Safe to use from any thread. `visibility_timeout` is in seconds."""
 
-    def __init__(self, max_messages: int, visibility_timeout: int, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, max_messages: int, visibility_timeout: int, clock: Clock = SYSTEM_CLOCK, *, max_bytes: int = MAX_BYTES
+    ) -> None:
         self._max_messages = max_messages
+        self._max_bytes = max_bytes
         self._visibility_timeout = visibility_timeout
         self._leases: dict[str, _Lease] = {}
         self._bytes = 0
@@ -60,7 +63,7 @@ class InFlight:
         call_size = BATCH_ENTRIES * body_size
         with self._changed:
             free = self._max_messages - len(self._leases) - BATCH_ENTRIES * self._reserved_calls
-            free_bytes = MAX_BYTES - self._bytes - self._reserved_bytes
+            free_bytes = self._max_bytes - self._bytes - self._reserved_bytes
             # The last messages that may be held are worth a receive too, though it may bring a few more.
             calls = max(0, min(calls, -(-free // BATCH_ENTRIES))) if free_bytes > 0 else 0
             if calls and call_size:
@@ -172,4 +175,4 @@ class InFlight:
 
     def _has_room(self) -> bool:
         held = len(self._leases) + BATCH_ENTRIES * self._reserved_calls
-        return held < self._max_messages and self._bytes + self._reserved_bytes < MAX_BYTES
+        return held < self._max_messages and self._bytes + self._reserved_bytes < self._max_bytes

@@ -7,7 +7,7 @@ a short cut, and nothing is lost where it does not reach.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from worker.aws.sqs import Received
@@ -15,6 +15,9 @@ from worker.clock import SYSTEM_CLOCK, Clock
 from worker.telemetry.instrumentation import Waiting
 
 MAX_WAITING = 10_000  # events; those that began to wait first are forgotten first
+
+Wake = Callable[[Sequence[str]], object]
+"""Makes messages visible, by their receipt handles, in the queue that they came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class _Parked:
     reason: str
     since: float
     until: float
+    wake: Wake
 
 
 class ParkedMessages:
@@ -37,28 +41,30 @@ class ParkedMessages:
         # For each id that is waited for: the messages, by their own.
         self._parked: OrderedDict[str, dict[str, _Parked]] = OrderedDict()
 
-    def add(self, waited_for: str, message: Received, reason: str, seconds: float) -> None:
+    def add(self, waited_for: str, message: Received, reason: str, seconds: float, wake: Wake) -> None:
         """The message is invisible for so many seconds, unless what it waits for comes earlier."""
         now = self._clock.monotonic()
         with self._lock:
             messages = self._parked.setdefault(waited_for, {})
             before = messages.get(message.message_id)
             since = before.since if before else now
-            messages[message.message_id] = _Parked(message.receipt_handle, reason, since, now + seconds)
+            messages[message.message_id] = _Parked(message.receipt_handle, reason, since, now + seconds, wake)
             self._count += before is None
             while self._count > MAX_WAITING:
                 _, forgotten = self._parked.popitem(last=False)
                 self._count -= len(forgotten)
 
-    def pop(self, written: Iterable[str]) -> list[str]:
-        """The receipt handles of all that still wait for one of these."""
+    def wake(self, written: Iterable[str]) -> None:
+        """Wake all that still wait for one of these; they are remembered no longer."""
         with self._lock:
             if not self._parked:
-                return []
+                return
             found = [parked for waited_for in written for parked in self._parked.pop(waited_for, {}).values()]
             self._count -= len(found)
         now = self._clock.monotonic()
-        return [parked.receipt_handle for parked in found if parked.until > now]
+        for parked in found:
+            if parked.until > now:
+                parked.wake([parked.receipt_handle])
 
     def waiting(self) -> list[Waiting]:
         """What is not visible yet, as far as it is remembered: one for each reason that there is, by its name."""

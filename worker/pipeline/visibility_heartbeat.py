@@ -12,6 +12,7 @@ from worker.aws.sqs import CALL_LIMIT, LEASE_LOST, NOT_TAKEN, Queue, Received
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.failure_log import FailureLog
 from worker.pipeline.in_flight import InFlight
+from worker.source_queue import SourceQueue, in_logs
 from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Instrumentation
 
 MAX_INTERVAL = 5.0  # seconds between two looks
@@ -29,12 +30,14 @@ class VisibilityHeartbeat:
         visibility_timeout: int,
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
         clock: Clock = SYSTEM_CLOCK,
+        *,
+        source: SourceQueue = "events",
     ) -> None:
         self._queue = queue
         self._in_flight = in_flight
         self._visibility_timeout = visibility_timeout
         self._instrumentation = instrumentation
-        self._failures = FailureLog("extend_failed", "extend_recovered")
+        self._failures = FailureLog("extend_failed", "extend_recovered", **in_logs(source))
         self._clock = clock
         self._stopped = clock.event()
 

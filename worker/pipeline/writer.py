@@ -14,7 +14,7 @@ from db.pool import ACQUIRE_TIMEOUT, CONNECT_TIMEOUT
 from db.tables.activities import ActivitiesInserted, NewActivity, insert_activities
 from db.tables.users import NewUser, UsersInserted, insert_users
 from signup_sync.backoff import exponential
-from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
+from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp
 from signup_sync.postgres.errors import Fault, describe, fault_of, is_too_slow
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.delivery import Delivery
@@ -23,7 +23,8 @@ from worker.pipeline.acknowledger import Acknowledger
 from worker.pipeline.database_gate import DatabaseGate
 from worker.pipeline.parked_messages import ParkedMessages
 from worker.pipeline.store import Store
-from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Committed, Instrumentation, Waiting
+from worker.source_queue import PARSERS, SourceQueue, WrongQueue
+from worker.telemetry.instrumentation import NO_INSTRUMENTATION, Committed, Instrumentation
 
 CONFLICT_RETRIES = 3  # of a whole batch that was rolled back because of another transaction
 FIRST_CONFLICT_DELAY = 0.02  # seconds
@@ -39,7 +40,8 @@ log = structlog.get_logger()
 class Writer:
     """Safe to use from any thread, of which as many may write at once as the database has connections.
 
-    `statement_timeout` is the database's, in seconds.
+    `statement_timeout` is the database's, in seconds. All messages come from one queue, `source`; `parked` are those of
+    all queues.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class Writer:
         database: Store,
         gate: DatabaseGate,
         acknowledger: Acknowledger,
+        parked: ParkedMessages,
         *,
         statement_timeout: float,
+        source: SourceQueue = "events",
         instrumentation: Instrumentation = NO_INSTRUMENTATION,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -56,23 +60,19 @@ class Writer:
         self._gate = gate
         self._acknowledger = acknowledger
         self._clock = clock
-        self._parked = ParkedMessages(clock)
+        self._parked = parked
+        self._parse = PARSERS[source]
         self._transaction_limit = ACQUIRE_TIMEOUT + CONNECT_TIMEOUT + STATEMENTS * statement_timeout
         self._instrumentation = instrumentation
-
-    def waiting(self) -> list[Waiting]:
-        """What this worker has put off until its author or parent is there, as in `ParkedMessages`."""
-        return self._parked.waiting()
 
     def parse(self, batch: Sequence[Delivery]) -> list[Delivery]:
         """Those that are events; the others are dead."""
         events = []
         for delivery in batch:
             try:
-                delivery.event = parse_event(delivery.message.body)
+                delivery.event = self._parse(delivery.message.body)
             except InvalidEvent as error:
-                reason: FailureReason = "unknown_type" if error.unknown_type else "invalid_event"
-                self._acknowledger.dead(delivery, reason, str(error))
+                self._acknowledger.dead(delivery, _reason(error), str(error))
             else:
                 events.append(delivery)
         return events
@@ -148,7 +148,7 @@ class Writer:
             for delivery in committed:
                 _log_reassigned(delivery, users)
         written = [*users.inserted, *map(str, activities.inserted)]
-        self._acknowledger.wake(self._parked.pop(written))
+        self._parked.wake(written)
         if committed:
             self._instrumentation.committed(Committed(committed, users, activities, began, ended))
         self._report(committed, users, activities)
@@ -171,7 +171,7 @@ class Writer:
     def _wait_for(self, delivery: Delivery, waited_for: str, reason: FailureReason, detail: str) -> None:
         seconds = self._acknowledger.put_off(delivery, reason, detail)
         if seconds:
-            self._parked.add(waited_for, delivery.message, reason, seconds)
+            self._parked.add(waited_for, delivery.message, reason, seconds, self._acknowledger.wake)
 
     def _report(self, committed: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted) -> None:
         if not committed:
@@ -184,6 +184,12 @@ class Writer:
             activities=len(activities.inserted),
             received_to_committed_ms=round(1000 * (now - min(delivery.received_at for delivery in committed)), 1),
         )
+
+
+def _reason(error: InvalidEvent) -> FailureReason:
+    if isinstance(error, WrongQueue):
+        return "wrong_queue"
+    return "unknown_type" if error.unknown_type else "invalid_event"
 
 
 def _log_reassigned(delivery: Delivery, users: UsersInserted) -> None:

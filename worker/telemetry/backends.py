@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Sources:
-    """Whom to ask; `queues` are `events` and `dead_letters`."""
+    """Whom to ask; `queues` are `events`, `dead_letters`, and `activities` where there is one."""
 
     gate_is_open: Callable[[], bool]
     in_flight: Callable[[], int]
@@ -62,12 +62,15 @@ class Telemetry:
         self._admin: AdminServer | None = None
         self._emf: Emf | None = None
         self._depth: QueueDepth | None = None
-        backends: list[Instrumentation] = [self._tally]
+        self._backends: list[Instrumentation] = [self._tally]
         if settings.admin or settings.metrics == "emf":
-            backends += [self._liveness, self._measurements]
-        if self._tracing:
-            backends.append(self._tracing)
-        self.instrumentation = Several(backends)
+            self._backends += [self._liveness, self._measurements]
+        self.instrumentation = self.of_queue(settings.queue_url)
+
+    def of_queue(self, url: str) -> Instrumentation:
+        """The hook for what comes from this queue: the same for all, but that traces name the queue."""
+        tracing = [self._tracing.of_queue(url)] if self._tracing else []
+        return Several([*self._backends, *tracing])
 
     def attach(self, sources: Sources) -> None:
         """Begin to listen on the admin address; `threads` answer."""
@@ -108,8 +111,9 @@ class Telemetry:
             self._admin.stop()
 
     def _remember_depth(self, queues: Mapping[str, QueueAttributes]) -> None:
-        if "events" in queues:
-            self._measurements.visible(queues["events"].visible)
+        sources = self._settings.source_urls
+        if queues.keys() >= sources.keys():
+            self._measurements.visible(sum(queues[source].visible for source in sources))
 
     def _listen(self, host: str, port: int, pages: dict[str, Page]) -> AdminServer | None:
         try:

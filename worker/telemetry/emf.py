@@ -127,7 +127,7 @@ def _gauges(readings: MetricsSnapshot) -> dict[str, tuple[str, Value]]:
     }
     if readings.oldest_received is not None:
         gauges["OldestReceivedAge"] = ("Seconds", round(readings.oldest_received, 3))
-    for name, prefix in (("events", "Queue"), ("dead_letters", "DeadLetter")):
+    for name, prefix in (("events", "Queue"), ("activities", "ActivitiesQueue"), ("dead_letters", "DeadLetter")):
         if attributes := readings.queues.get(name):
             gauges[f"{prefix}VisibleMessages"] = ("Count", attributes.visible)
             gauges[f"{prefix}InFlightMessages"] = ("Count", attributes.in_flight)

@@ -9,7 +9,8 @@ from worker.telemetry.measurements import Totals
 
 @dataclass(frozen=True)
 class MetricsSnapshot:
-    """`queues` are `events` and `dead_letters`, as far as they could be asked; `pool` is psycopg_pool's statistics.
+    """`queues` are `events`, `dead_letters` and perhaps `activities`, as far as they could be asked; `pool` is
+    psycopg_pool's statistics.
 
     `oldest_received` is in seconds (see `Measurements.oldest_received`). `paused` says that the database is away,
     `waiting` is how many messages wait, by reason.

@@ -1,4 +1,4 @@
-"""Queue depth: how many messages the two queues hold, asked for again and again."""
+"""Queue depth: how many messages the queues hold, asked for again and again."""
 
 import threading
 from collections.abc import Callable, Mapping

@@ -12,7 +12,7 @@ from worker.text import timestamp
 
 def status(version: str, measurements: Measurements, in_flight: int, waiting: Sequence[Waiting]) -> dict[str, Any]:
     """Times are RFC 3339 in UTC, the lag is in seconds (null if nothing was committed), and the minutes are up to 60,
-    the current one last; `visible` is how many messages of the queue nobody had, null where it was not asked.
+    the current one last; `visible` is how many messages of its queues nobody had, null where it was not asked.
 
     `paused_since` and `pause_reason` are those of an outage of the database, `pause` is the operators' (`since`, `who`,
     `reason`), each null if there is none; `outages` are the last hour's, the newest last. `waiting` is what waits for

@@ -44,6 +44,7 @@ class Tracing(Instrumentation):
 
     def __init__(self, provider: TracerProvider, queue_url: str, version: str) -> None:
         self._provider = provider
+        self._version = version
         self._tracer = provider.get_tracer("signup-sync", version, schema_url=SCHEMA_URL)
         url = urlsplit(queue_url)
         self._queue_name = url.path.rpartition("/")[2]
@@ -54,6 +55,10 @@ class Tracing(Instrumentation):
             "aws.sqs.queue.url": queue_url,
             "server.address": url.hostname or "",
         }
+
+    def of_queue(self, queue_url: str) -> "Tracing":
+        """The same, of messages of that queue."""
+        return Tracing(self._provider, queue_url, self._version)
 
     def committed(self, batch: Committed) -> None:
         clock, origins = _Clock(), _origins(batch)

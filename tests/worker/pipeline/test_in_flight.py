@@ -94,6 +94,15 @@ def test_there_is_no_room_while_what_is_held_is_too_large() -> None:
     assert len(held) == 0
 
 
+def test_the_bytes_that_may_be_held_can_be_fewer() -> None:
+    held = InFlight(1000, 30, max_bytes=10)
+    assert held.reserve(2, 0).calls == 2
+
+    held.admit([received(body="x" * 10)], received_at=0.0)
+
+    assert held.reserve(1, 0).calls == 0
+
+
 def test_receives_at_the_same_time_have_room_for_all_that_they_may_bring() -> None:
     held = in_flight(max_messages=100)
     first = held.reserve(7, 0)
