@@ -6,6 +6,7 @@ Written by the worker and read by the operators' tools, both by these names.
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
+from signup_sync.sqs import Attributes
 from worker.aws.sqs import text_attribute
 from worker.source_queue import SourceQueue
 
@@ -54,3 +55,8 @@ def attributes(
 def source_attributes(source: SourceQueue) -> dict[str, dict[str, Any]]:
     """The message attribute that says from which queue a dead letter came; without it, it is the events queue."""
     return {} if source == "events" else {SOURCE_QUEUE: text_attribute(source)}
+
+
+def source_queue(attributes: Attributes) -> SourceQueue:
+    """From which queue a dead letter with these message attributes came."""
+    return "activities" if attributes.get(SOURCE_QUEUE, {}).get("StringValue") == "activities" else "events"

@@ -25,21 +25,26 @@ class Dlq:
     def __init__(self, queues: Queues, endpoint_url: str | None = None) -> None:
         self.queues = queues
         self.environment = command.command_environment(
-            {
-                "QUEUE_URL": queues.events_url,
-                "DLQ_URL": queues.dlq_url,
-                **aws_environment(endpoint_url or queues.endpoint_url),
-            }
+            {**queues.settings, **aws_environment(endpoint_url or queues.endpoint_url)}
         )
 
-    def fill(self, *bodies: str, reason: str | None = "attempts_exhausted", detail: str = "tried in vain") -> list[str]:
-        """Put dead letters there as the worker does, or as SQS does (reason None), and return their ids."""
+    def fill(
+        self, *bodies: str, reason: str | None = "attempts_exhausted", detail: str = "tried in vain", **attributes: str
+    ) -> list[str]:
+        """Put dead letters there as the worker does, or as SQS does (reason None), and return their ids.
+
+        `attributes` are message attributes that they have besides.
+        """
         ids = []
         for start in range(0, len(bodies), BATCH_SIZE):
             answer = self.queues.client.send_message_batch(
                 QueueUrl=self.queues.dlq_url,
                 Entries=[
-                    {"Id": str(index), "MessageBody": body, "MessageAttributes": _attributes(reason, detail)}
+                    {
+                        "Id": str(index),
+                        "MessageBody": body,
+                        "MessageAttributes": _attributes(reason, detail, attributes),
+                    }
                     for index, body in enumerate(bodies[start : start + BATCH_SIZE])
                 ],
             )
@@ -100,8 +105,15 @@ class Dlq:
 
     def event_bodies(self) -> list[str]:
         """All messages of the events queue, sorted; they are deleted."""
+        return self._take_bodies(self.queues.events_url)
+
+    def activity_bodies(self) -> list[str]:
+        """The same of the activities queue."""
+        assert self.queues.activities_url is not None
+        return self._take_bodies(self.queues.activities_url)
+
+    def _take_bodies(self, url: str) -> list[str]:
         bodies = []
-        url = self.queues.events_url
         client = self.queues.client
         while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=BATCH_SIZE).get("Messages"):
             bodies += [message["Body"] for message in messages]
@@ -123,8 +135,9 @@ class Dlq:
         return int(counts["ApproximateNumberOfMessages"]), int(counts["ApproximateNumberOfMessagesNotVisible"])
 
 
-def _attributes(reason: str | None, detail: str) -> dict[str, Any]:
-    own = {"tenant": {"DataType": "String", "StringValue": "north"}}
+def _attributes(reason: str | None, detail: str, others: dict[str, str]) -> dict[str, Any]:
+    texts = {"tenant": "north", **others}
+    own = {name: {"DataType": "String", "StringValue": value} for name, value in texts.items()}
     if reason is None:
         return own
     failure = {

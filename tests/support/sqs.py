@@ -135,23 +135,30 @@ class DeadLetter:
 
 @dataclass
 class Queues:
-    """An events queue and its dead-letter queue."""
+    """An events queue and its dead-letter queue, which may be an activities queue's, too."""
 
     endpoint_url: str
     events_url: str
     dlq_url: str
     client: SQSClient = field(repr=False)
+    activities_url: str | None = None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings that name them."""
+        activities = {"ACTIVITIES_QUEUE_URL": self.activities_url} if self.activities_url else {}
+        return {"QUEUE_URL": self.events_url, "DLQ_URL": self.dlq_url, **activities}
 
     def close(self) -> None:
         """Close the client; the queues stay."""
         self.client.close()
 
-    def send(self, *bodies: str) -> list[str]:
-        """Put messages into the events queue, in order, and return their ids."""
+    def send(self, *bodies: str, to: str | None = None) -> list[str]:
+        """Put messages into the events queue, or that of another URL, in order, and return their ids."""
         message_ids: list[str] = []
         for batch in _batches(bodies):
             answer = self.client.send_message_batch(
-                QueueUrl=self.events_url,
+                QueueUrl=to or self.events_url,
                 Entries=[{"Id": str(position), "MessageBody": body} for position, body in enumerate(batch)],
             )
             assert not answer.get("Failed"), answer["Failed"]
@@ -211,8 +218,10 @@ class Queues:
         )
 
 
-def create_queues(endpoint_url: str, *, visibility_timeout: int = 30, max_receive_count: int | None = 5) -> Queues:
-    """Make a pair of queues with names of their own.
+def create_queues(
+    endpoint_url: str, *, visibility_timeout: int = 30, max_receive_count: int | None = 5, activities: bool = False
+) -> Queues:
+    """Make a pair of queues with names of their own, and an activities queue if it is wanted.
 
     `visibility_timeout` (seconds) is the events queue's. After `max_receive_count` receives SQS itself moves a message
     to the dead-letter queue; with None it never does.
@@ -220,18 +229,19 @@ def create_queues(endpoint_url: str, *, visibility_timeout: int = 30, max_receiv
     client = sqs_client(endpoint_url)
     name = f"events-{uuid.uuid4().hex}"
     dlq_url = client.create_queue(QueueName=f"{name}-dlq", tags=_DLQ_TAGS)["QueueUrl"]
-    events_url = client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(visibility_timeout)})[
-        "QueueUrl"
-    ]
+    names = [name, *([f"{name}-activities"] if activities else [])]
+    timeout = str(visibility_timeout)
+    urls = [client.create_queue(QueueName=n, Attributes={"VisibilityTimeout": timeout})["QueueUrl"] for n in names]
     if max_receive_count is not None:
-        _redrive(client, events_url, dlq_url, max_receive_count)
-    return Queues(endpoint_url, events_url, dlq_url, client)
+        for url in urls:
+            _redrive(client, url, dlq_url, max_receive_count)
+    return Queues(endpoint_url, urls[0], dlq_url, client, urls[1] if activities else None)
 
 
-def _redrive(client: SQSClient, events_url: str, dlq_url: str, max_receive_count: int) -> None:
+def _redrive(client: SQSClient, source_url: str, dlq_url: str, max_receive_count: int) -> None:
     attributes = client.get_queue_attributes(QueueUrl=dlq_url, AttributeNames=["QueueArn"])["Attributes"]
     policy = {"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": max_receive_count}
-    client.set_queue_attributes(QueueUrl=events_url, Attributes={"RedrivePolicy": json.dumps(policy)})
+    client.set_queue_attributes(QueueUrl=source_url, Attributes={"RedrivePolicy": json.dumps(policy)})
 
 
 def _dead_letter(message: MessageTypeDef) -> DeadLetter:

@@ -36,8 +36,7 @@ def worker_environment(
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "DATABASE_URL": database_url,
-        "QUEUE_URL": queues.events_url,
-        "DLQ_URL": queues.dlq_url,
+        **queues.settings,
         "ADMIN_ADDRESS": "off",  # there are many workers, and one port by default
         "SQS_CLIENT": os.environ.get("SQS_CLIENT", "lean"),
         **aws_environment(endpoint_url or queues.endpoint_url),

@@ -79,6 +79,38 @@ def test_messages_become_rows_and_dead_letters(queues: Queues, database_url: str
     assert len(worker.events("batch_committed")) <= 8
 
 
+@pytest.mark.queues(activities=True)
+def test_of_two_queues_one_brings_activities_and_nothing_else(
+    queues: Queues, database_url: str, start_worker: StartWorker
+) -> None:
+    assert queues.activities_url is not None
+    queues.send(activity("ada", "early"), sign_up("eve"), to=queues.activities_url)
+    worker = start_worker(**ADMIN)
+    worker.wait_for("retried_later")
+    queues.send(sign_up("ada"))
+    wait_until(lambda: len(activities(database_url)) == 1, 20, "the activity is not written")
+    queues.send(*(activity("ada") for _ in range(12)), to=queues.activities_url)
+    wait_until(lambda: len(activities(database_url)) == 13, 20, "the activities are not written")
+
+    assert names(database_url) == {"ada"}
+    [letter] = queues.dead_letters()
+    assert (letter.attributes["failure_reason"], letter.attributes["source_queue"]) == ("wrong_queue", "activities")
+    metrics = samples(worker)
+    assert metrics['signup_sync_dead_lettered_messages_total{reason="wrong_queue"}'] == 1
+    assert {queue for queue in ("events", "activities", "dead_letters") if _depth_of(queue) in metrics} == {
+        "events",
+        "activities",
+        "dead_letters",
+    }
+    worker.terminate()
+    assert worker.wait() == 0
+    assert worker.wait_for("stopped")["clean"]
+
+
+def _depth_of(queue: str) -> str:
+    return f'signup_sync_queue_messages{{queue="{queue}",state="visible"}}'
+
+
 def test_a_batch_with_one_bad_message_of_each_kind(
     queues: Queues, database_url: str, drain: Callable[..., WorkerProcess]
 ) -> None:

@@ -43,8 +43,8 @@ LEASE_LOST = frozenset({"ReceiptHandleIsInvalid", NOT_IN_FLIGHT})
 # Of an entry that SQS will not take as it is. A lost lease has this code too (DeleteMessage with an old handle).
 NOT_TAKEN = frozenset({"InvalidParameterValue", "BatchRequestTooLong", "InvalidMessageContents", "MessageTooLong"})
 
-# System attributes of a message (SQS API Reference, ReceiveMessage, "MessageSystemAttributeNames"). The last is the ARN
-# of the queue from which SQS has moved it to the dead-letter queue.
+# System attributes of a message (SQS API Reference, ReceiveMessage, "MessageSystemAttributeNames"): those that the
+# worker asks for, and the ARN of the queue from which SQS has moved it to the dead-letter queue.
 _RECEIVED = ["ApproximateReceiveCount", "SentTimestamp"]
 _MOVED_FROM = "DeadLetterQueueSourceArn"
 
@@ -128,6 +128,10 @@ class Queue:
         self._client = client
         self._on_call = on_call
 
+    @property
+    def name(self) -> str:
+        return self.url.rpartition("/")[2]
+
     def describe(self) -> QueueAttributes:
         response = self._call("get_queue_attributes", AttributeNames=["All"])
         answer = response["Attributes"]
@@ -145,7 +149,7 @@ class Queue:
 
     def receive(self, *, wait_seconds: int, visibility_timeout: int, most: int = BATCH_ENTRIES) -> list[Received]:
         """Up to ten messages (or `most`), as soon as there are any and after `wait_seconds` at the latest."""
-        answers = self._receive(1, wait_seconds, visibility_timeout, most, [*_RECEIVED, _MOVED_FROM])
+        answers = self._receive(1, wait_seconds, visibility_timeout, most, ["All"])
         return [_received(message)._replace(moved_from=_moved_from(message)) for message in answers]
 
     def receive_together(
@@ -161,7 +165,7 @@ class Queue:
             "MaxNumberOfMessages": most,
             "WaitTimeSeconds": wait_seconds,
             "VisibilityTimeout": visibility_timeout,
-            "AttributeNames": _RECEIVED,  # deprecated, and the only one that some servers know
+            "AttributeNames": names,  # deprecated, and the only one that some servers know
             "MessageSystemAttributeNames": names,
             "MessageAttributeNames": ["All"],
         }

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from signup_sync.sqs import BATCH_ENTRIES
-from worker.aws.sqs import Queue
 from worker.console.audit import Audit
 from worker.console.dead_letter_cache import DeadLetterCache, NotADeadLetterQueue
 from worker.console.jobs import Job, JobRefused
@@ -18,6 +17,7 @@ from worker.dead_letters.files import to_line
 from worker.dead_letters.replay import Edit, outcome_of, reason_to_leave
 from worker.dead_letters.requeue import Requeue, Result, let_go
 from worker.dead_letters.scan import Scan
+from worker.dead_letters.source_queues import SourceQueues
 
 MAX_AT_ONCE = 10_000  # messages, which are kept in memory meanwhile
 MAX_COPIED = 67_108_864  # bytes of a copy
@@ -34,8 +34,8 @@ class _Taken:
 class Actions:
     """Each method is the work of a job, except `copy`."""
 
-    def __init__(self, events: Queue, dead_letters: DeadLetterCache, audit: Audit) -> None:
-        self._events = events
+    def __init__(self, queues: SourceQueues, dead_letters: DeadLetterCache, audit: Audit) -> None:
+        self._queues = queues
         self._dead_letters = dead_letters
         self._audit = audit
 
@@ -99,7 +99,7 @@ class Actions:
                 self._dead_letters.forget([result.entry.id])
             self._tell(job, result.entry.id, "edited" if edited and outcome == "replayed" else outcome, why)
 
-        with Requeue(self._events, inspection.held, report, rate) as transfer:
+        with Requeue(self._queues, inspection.held, report, rate) as transfer:
             for letter, body in letters:
                 if job.stopping.is_set():
                     raise JobRefused("the console was stopped; the rest is where it was")

@@ -31,6 +31,7 @@ from worker.console.sessions import Door, Session, Sessions
 from worker.console.system_monitor import OldestMessage, SystemMonitor
 from worker.console.user_lookup import UserLookup
 from worker.dead_letters.dead_letter import plain_name
+from worker.dead_letters.source_queues import SourceQueues
 from worker.settings import ConsoleSettings
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ class Console:
     """What the pages work with. `start` begins to look at the system, when a page asks; `stop` releases everything."""
 
     def __init__(
-        self, settings: ConsoleSettings, door: Door, events: Queue, dead_letters: Queue, client: "SQSClient"
+        self, settings: ConsoleSettings, door: Door, queues: SourceQueues, dead_letters: Queue, client: "SQSClient"
     ) -> None:
+        events = queues.events
         self.read_only = settings.console_read_only
         self.hosts = {settings.console_address[0].lower(), *(settings.console_hosts or ())}
         self.pool_id = settings.user_pool_id
@@ -70,15 +72,15 @@ class Console:
             lock_timeout_ms=LOCK_TIMEOUT_MS,
         )
         self.dead_letters = DeadLetterCache(dead_letters, settings.console_refresh_seconds)
-        self.actions = Actions(events, self.dead_letters, self.audit)
+        self.actions = Actions(queues, self.dead_letters, self.audit)
         self.publisher = Publisher(events.url, client=client)
         self._executor = ThreadPoolExecutor(CALLS_AT_ONCE, "call")
         self._cognito = cognito.connect(attempts=COGNITO_ATTEMPTS) if settings.user_pool_id else None
         pool = UserPool(settings.user_pool_id, self._cognito) if settings.user_pool_id and self._cognito else None
         self.user_lookup = UserLookup(self.database, pool, self._executor)
         oldest = OldestMessage(events.url) if settings.console_cloudwatch else None
-        self.monitor = SystemMonitor(events, dead_letters, settings.worker_urls, self.database, self._executor, oldest)
-        self._templates = _templates(queue_name=events.url.rpartition("/")[2])
+        self.monitor = SystemMonitor(queues, dead_letters, settings.worker_urls, self.database, self._executor, oldest)
+        self._templates = _templates(queue_name=events.name)
 
     def start(self) -> None:
         self.database.open()

@@ -1,6 +1,7 @@
 """System monitor: the queues, the workers and the database, asked every few seconds while somebody looks."""
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ from signup_sync.sqs import SqsError
 from worker.aws.sqs import Queue, QueueAttributes
 from worker.console.watched_loop import WatchedLoop
 from worker.console.worker_status import WorkerSeen, ask_workers
+from worker.dead_letters.source_queues import SourceQueues
+from worker.source_queue import SourceQueue
 
 INTERVAL = 5.0  # seconds
 FIRST_WAIT = 2.5  # seconds that a page waits for what nobody has asked for in a while
@@ -33,10 +36,11 @@ class PauseSeen:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the parts said; a part that did not answer has a problem instead."""
+    """What the parts said; a part that did not answer has a problem instead. `sources` are the queues that workers
+    receive from, by what comes from them."""
 
     at: datetime
-    events: QueueAttributes | None
+    sources: Mapping[SourceQueue, QueueAttributes]
     dead_letters: QueueAttributes | None
     queue_problem: str | None
     workers: tuple[WorkerSeen, ...]
@@ -47,6 +51,16 @@ class Seen:
     """Why that is not known."""
     problem: str | None = None
     """Why nothing could be asked."""
+
+    @property
+    def visible(self) -> int | None:
+        """How many messages nobody has; None if that is not known."""
+        return sum(queue.visible for queue in self.sources.values()) if self.sources else None
+
+    @property
+    def in_flight(self) -> int | None:
+        """How many somebody has, or wait for another try; None if that is not known."""
+        return sum(queue.in_flight for queue in self.sources.values()) if self.sources else None
 
 
 class OldestMessage:
@@ -98,14 +112,14 @@ class SystemMonitor:
 
     def __init__(
         self,
-        events: Queue,
+        queues: SourceQueues,
         dead_letters: Queue,
         worker_urls: tuple[str, ...],
         database: Database,
         executor: Executor,
         oldest: OldestMessage | None,
     ) -> None:
-        self._events = events
+        self._queues = queues
         self._dead_letters = dead_letters
         self._worker_urls = worker_urls
         self._database = database
@@ -162,19 +176,19 @@ class SystemMonitor:
 
     def _look_failed(self, problem: str) -> None:
         now = time.monotonic()
-        self._seen = Seen(datetime.now(UTC), None, None, None, (), None, None, None, problem)
+        self._seen = Seen(datetime.now(UTC), {}, None, None, (), None, None, None, problem)
         self._seen_at = now
         if not self._is_fresh(self._pause_seen_at):
             self._pause_seen, self._pause_seen_at = PauseSeen(datetime.now(UTC), None, problem), now
 
     def _ask(self) -> Seen:
         database_problem = self._executor.submit(self._ask_database)
-        queues, queue_problem = self._queues()
+        sources, dead_letters, queue_problem = self._ask_queues()
         oldest, oldest_problem = self._oldest.seconds() if self._oldest else (None, None)
         return Seen(
             at=datetime.now(UTC),
-            events=queues[0],
-            dead_letters=queues[1],
+            sources=sources,
+            dead_letters=dead_letters,
             queue_problem=queue_problem,
             workers=tuple(ask_workers(self._worker_urls, self._executor)),
             database_problem=database_problem.result(),
@@ -182,11 +196,12 @@ class SystemMonitor:
             oldest_problem=oldest_problem,
         )
 
-    def _queues(self) -> tuple[tuple[QueueAttributes | None, QueueAttributes | None], str | None]:
+    def _ask_queues(self) -> tuple[dict[SourceQueue, QueueAttributes], QueueAttributes | None, str | None]:
         try:
-            return (self._events.describe(), self._dead_letters.describe()), None
+            sources = {source: queue.describe() for source, queue in self._queues}
+            return sources, self._dead_letters.describe(), None
         except SqsError as error:
-            return (None, None), str(error)
+            return {}, None, str(error)
 
     def _ask_database(self) -> str | None:
         """Keep what it says of the pause; returns why it does not answer."""

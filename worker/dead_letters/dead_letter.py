@@ -9,10 +9,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from signup_sync.events import InvalidEvent, parse_event
+from signup_sync.events import InvalidEvent
 from signup_sync.sqs import Outgoing
 from worker.aws.sqs import Received
-from worker.failure import DETAIL, FAILED_AT, FAILURE_ATTRIBUTES, REASON, RECEIVE_COUNT, WORKER_CRASHED
+from worker.failure import (
+    DETAIL,
+    FAILED_AT,
+    FAILURE_ATTRIBUTES,
+    REASON,
+    RECEIVE_COUNT,
+    WORKER_CRASHED,
+    source_queue,
+)
+from worker.source_queue import PARSERS, SourceQueue
 
 SHORT_ID = 8  # characters
 
@@ -61,6 +70,11 @@ class DeadLetter:
         return self._attribute(FAILED_AT)
 
     @property
+    def source_queue(self) -> SourceQueue:
+        """The queue that it came from, and goes back to."""
+        return source_queue(self.message.attributes)
+
+    @property
     def event_type(self) -> str:
         """`UNREADABLE` if there is none that can be shown."""
         return plain_name(self._event.get("type")) or UNREADABLE
@@ -80,7 +94,7 @@ class DeadLetter:
     @property
     def problem(self) -> str | None:
         """Why the worker would refuse it today at once, None if it would not. Holds no value of the event."""
-        return problem_of(self.message.body)
+        return problem_of(self.message.body, self.source_queue)
 
     @property
     def names(self) -> frozenset[str]:
@@ -184,10 +198,11 @@ def without_failure(attributes: dict[str, dict[str, Any]]) -> dict[str, dict[str
     return {name: value for name, value in attributes.items() if name not in FAILURE_ATTRIBUTES}
 
 
-def problem_of(body: str) -> str | None:
-    """Why the worker would refuse this body at once, None if it would not. Holds no value of the event."""
+def problem_of(body: str, source: SourceQueue) -> str | None:
+    """Why the worker would refuse this body at once if it came from there, None if it would not. Holds no value of the
+    event."""
     try:
-        parse_event(body)
+        PARSERS[source](body)
     except InvalidEvent as error:
         return str(error)
     return None

@@ -1,8 +1,8 @@
 """Files of dead letters, as JSON Lines: written by `export` and `delete`, read by `import`.
 
 A line is an object; what an import needs of it is `body`, the message as it was sent, and `attributes`, as the SQS API
-has them (a binary value in Base64). The rest is for people. Such a file holds personal data: nobody but its owner may
-read it.
+has them (a binary value in Base64), of which one says from which queue it came (`worker.failure.SOURCE_QUEUE`). The
+rest is for people. Such a file holds personal data: nobody but its owner may read it.
 """
 
 import base64
@@ -22,7 +22,8 @@ from typing import IO, Any, Self
 
 from signup_sync.sqs import Attributes, Outgoing
 from worker.dead_letters.dead_letter import DeadLetter, without_failure
-from worker.failure import WORKER_CRASHED
+from worker.failure import WORKER_CRASHED, source_attributes, source_queue
+from worker.source_queue import SourceQueue
 
 _OWNER_ONLY = 0o600
 _DIGEST_BYTES = 16
@@ -37,15 +38,17 @@ class UnreadableLine(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A dead letter read from a file. Two lines with the same message have the same `id`."""
+    """A dead letter read from a file. Two lines with the same message of the same queue have the same `id`."""
 
     line: int
     message: Outgoing
     reason: str
+    source_queue: SourceQueue
 
     @property
     def id(self) -> str:
-        content = json.dumps([self.message.body, written_attributes(self.message.attributes)], sort_keys=True)
+        attributes = self.message.attributes | source_attributes(self.source_queue)
+        content = json.dumps([self.message.body, written_attributes(attributes)], sort_keys=True)
         return hashlib.blake2b(content.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
     @property
@@ -158,7 +161,7 @@ def _record(number: int, line: bytes) -> Record:
         _ = message.size  # of what can be sent: its text is UTF-8, its attributes have their type
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnreadableLine(f"line {number} is not a dead letter of `signup-sync dlq export`") from None
-    return Record(number, message, str(content.get("reason") or WORKER_CRASHED))
+    return Record(number, message, str(content.get("reason") or WORKER_CRASHED), source_queue(attributes))
 
 
 def _read_attributes(attributes: dict[str, dict[str, Any]]) -> Attributes:

@@ -8,7 +8,8 @@ from signup_sync.sqs import MESSAGE_BYTES
 from worker.aws.sqs import LEASE_LOST
 from worker.dead_letters.dead_letter import DeadLetter, problem_of
 from worker.dead_letters.lossless_json import NotAnObject, member, with_member
-from worker.dead_letters.requeue import Result
+from worker.dead_letters.requeue import NO_QUEUE, Result
+from worker.dead_letters.source_queues import unnamed
 
 Outcome = Literal["replayed", "would_replay", "sent_before", "invalid", "came_back", "not_sent", "not_deleted"]
 
@@ -32,7 +33,7 @@ class Edit:
             return "it has text that is not UTF-8"
         if size > MESSAGE_BYTES:
             return f"longer than {MESSAGE_BYTES} bytes"
-        return problem_of(self.body)
+        return problem_of(self.body, self.letter.source_queue)
 
 
 def edit_of(letter: DeadLetter, assignments: Sequence[tuple[str, str]]) -> Edit:
@@ -79,6 +80,8 @@ def outcome_of(result: Result[Any]) -> tuple[Outcome, str]:
     """What a transfer did, and, where that was not all, why."""
     if result.code is None:
         return "replayed", ""
+    if result.code == NO_QUEUE:
+        return "not_sent", unnamed(result.entry)
     if result.sent:
         return "not_deleted", f"sent, but still here too ({result.code}): another replay is safe"
     if result.code in LEASE_LOST:

@@ -1,10 +1,11 @@
-"""Requeue: to the events queue goes what came from somewhere else, which then lets go of it.
+"""Requeue: to its source queue goes what is somewhere else by now, which then lets go of it.
 
 An entry is let go of when its own send was acknowledged, and never before: whatever ends the command in between leaves
 the entry in both places, and writing an event twice does no harm.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -15,11 +16,15 @@ from typing import Generic, Protocol, Self, TypeVar
 from signup_sync.backoff import exponential
 from signup_sync.sqs import BATCH_ENTRIES, MESSAGE_BYTES, Outgoing, send_until_taken
 from worker.aws.sqs import NOT_IN_FLIGHT, Queue
+from worker.dead_letters.source_queues import Sourced, SourceQueues
 
 LANES = 8  # batches under way at once
 ATTEMPTS = 5  # to let go of an entry, each after a longer wait
 FIRST_RETRY = 0.2  # seconds
 MAX_RETRY = 2.0  # seconds
+
+NO_QUEUE = "no_queue"
+"""The code of an entry whose queue the settings do not name."""
 
 
 class Source(Protocol):
@@ -32,7 +37,7 @@ class Source(Protocol):
         """These were sent. Returns a code for each that is still there. Raises `SqsError`."""
 
 
-class Keyed(Protocol):
+class Keyed(Sourced, Protocol):
     @property
     def id(self) -> str:
         """By which the source knows it."""
@@ -45,7 +50,7 @@ EntryT = TypeVar("EntryT", bound=Keyed)
 class Result(Generic[EntryT]):
     """What became of an entry: where it was not `sent`, it is where it was; if it was, it may be there as well.
 
-    `code` is AWS's word for what was not done, None if all was.
+    `code` is AWS's word for what was not done, or `NO_QUEUE`; None if all was.
     """
 
     entry: EntryT
@@ -61,15 +66,15 @@ class Requeue(Generic[EntryT]):
     """
 
     def __init__(
-        self, events: Queue, source: Source, report: Callable[[Result[EntryT]], None], rate: float | None = None
+        self, queues: SourceQueues, source: Source, report: Callable[[Result[EntryT]], None], rate: float | None = None
     ) -> None:
-        self._events = events
+        self._queues = queues
         self._source = source
         self._report = report
         self._rate = rate
         self._batch_size = BATCH_ENTRIES if rate is None else max(1, min(BATCH_ENTRIES, int(rate)))
         self._next_at = time.monotonic()
-        self._batch: list[tuple[EntryT, Outgoing]] = []
+        self._batches: defaultdict[Queue, list[tuple[EntryT, Outgoing]]] = defaultdict(list)
         self._running: set[Future[list[Result[EntryT]]]] = set()
         self._pool = ThreadPoolExecutor(LANES, "transfer")
 
@@ -81,7 +86,8 @@ class Requeue(Generic[EntryT]):
     ) -> None:
         try:
             if exc_type is None:
-                self._begin()
+                for queue in list(self._batches):
+                    self._begin(queue)
                 self._collect(at_most=0)
         finally:
             self._pool.shutdown(wait=True, cancel_futures=True)
@@ -90,18 +96,22 @@ class Requeue(Generic[EntryT]):
                     self._tell(future)
 
     def add(self, entry: EntryT, message: Outgoing) -> None:
-        """Send it, some time before the end of the context."""
-        size = sum(waiting.size for _, waiting in self._batch) + message.size
-        if self._batch and (len(self._batch) == self._batch_size or size > MESSAGE_BYTES):
-            self._begin()
-        self._batch.append((entry, message))
+        """Send it to the queue that it came from, some time before the end of the context."""
+        queue = self._queues.of(entry)
+        if queue is None:
+            self._report(Result(entry, sent=False, code=NO_QUEUE))
+            return
+        batch = self._batches[queue]
+        size = sum(waiting.size for _, waiting in batch) + message.size
+        if batch and (len(batch) == self._batch_size or size > MESSAGE_BYTES):
+            self._begin(queue)
+        self._batches[queue].append((entry, message))
 
-    def _begin(self) -> None:
-        batch, self._batch = self._batch, []
-        if batch:
-            self._pace(len(batch))
-            self._collect(at_most=LANES - 1)
-            self._running.add(self._pool.submit(self._transfer, batch))
+    def _begin(self, queue: Queue) -> None:
+        batch = self._batches.pop(queue)
+        self._pace(len(batch))
+        self._collect(at_most=LANES - 1)
+        self._running.add(self._pool.submit(self._transfer, queue, batch))
 
     def _pace(self, messages: int) -> None:
         if self._rate is not None:
@@ -120,11 +130,11 @@ class Requeue(Generic[EntryT]):
         for result in future.result():
             self._report(result)
 
-    def _transfer(self, batch: list[tuple[EntryT, Outgoing]]) -> list[Result[EntryT]]:
+    def _transfer(self, queue: Queue, batch: list[tuple[EntryT, Outgoing]]) -> list[Result[EntryT]]:
         lost = {entry.id for entry, _ in batch if not self._source.has(entry.id)}
         results = [Result(entry, sent=False, code=NOT_IN_FLIGHT) for entry, _ in batch if entry.id in lost]
         ours = [(entry, message) for entry, message in batch if entry.id not in lost]
-        for settled in send_until_taken(self._events.send, [message for _, message in ours]) if ours else ():
+        for settled in send_until_taken(queue.send, [message for _, message in ours]) if ours else ():
             results += self._let_go([ours[place][0] for place, failure in settled.items() if failure is None])
             results += [Result(ours[place][0], sent=False, code=f.code) for place, f in settled.items() if f]
         return results

@@ -22,6 +22,7 @@ from worker.aws.sqs import MoveTasks, Queue, Received
 from worker.dead_letters import redrive
 from worker.dead_letters.dead_letter import DeadLetter
 from worker.dead_letters.requeue import Requeue, Result
+from worker.dead_letters.source_queues import SourceQueues
 
 DLQ_ARN = f"arn:aws:sqs:{REGION}:123456789012:events-dlq"
 EVENTS_ARN = f"arn:aws:sqs:{REGION}:123456789012:events"
@@ -161,7 +162,8 @@ def test_what_is_no_longer_ours_is_not_sent(dlq: Dlq) -> None:
             assert keys == ["ada"]
             return {}
 
-    with Requeue(Queue(dlq.queues.events_url, dlq.queues.client), Source(), results.append) as transfer:
+    queues = SourceQueues({"events": Queue(dlq.queues.events_url, dlq.queues.client)})
+    with Requeue(queues, Source(), results.append) as transfer:
         for letter in letters:
             transfer.add(letter, letter.original())
 

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import click
 
-from worker.aws.sqs import Queue, connect
+from worker.aws.sqs import connect
 from worker.cli import logs
-from worker.cli.commands.dlq.queues import Queues, check_pair
+from worker.cli.commands.dlq.queues import check_pair, queues_of
 from worker.cli.refused import Refused
 from worker.dead_letters.held_messages import LANES
 from worker.dead_letters.requeue import LANES as TRANSFER_LANES
@@ -52,11 +52,11 @@ def console() -> None:
     on (CONSOLE_OIDC_ISSUER and CONSOLE_OIDC_AUDIENCE), nobody logs in: the name is what the proxy has signed, and
     without a valid signature nothing is answered (status 401).
 
-    Needs QUEUE_URL, DLQ_URL, DATABASE_URL and the standard AWS variables; the permissions are those of
-    `signup-sync dlq`. Also: CONSOLE_ADDRESS (127.0.0.1:8765), CONSOLE_READ_ONLY (look, and change nothing),
-    CONSOLE_REFRESH_SECONDS (30, how often dead letters are read while somebody looks), WORKER_URLS
-    (http://127.0.0.1:9090; several with commas, and a name may have several addresses), USER_POOL_ID (to look users up
-    in Cognito; cognito-idp:ListUsers), CONSOLE_CLOUDWATCH (the age of the oldest event;
+    Needs QUEUE_URL, DLQ_URL, DATABASE_URL and the standard AWS variables, and ACTIVITIES_QUEUE_URL if there is such a
+    queue; the permissions are those of `signup-sync dlq`. Also: CONSOLE_ADDRESS (127.0.0.1:8765), CONSOLE_READ_ONLY
+    (look, and change nothing), CONSOLE_REFRESH_SECONDS (30, how often dead letters are read while somebody looks),
+    WORKER_URLS (http://127.0.0.1:9090; several with commas, and a name may have several addresses), USER_POOL_ID (to
+    look users up in Cognito; cognito-idp:ListUsers), CONSOLE_CLOUDWATCH (the age of the oldest event;
     cloudwatch:GetMetricStatistics).
 
     It speaks HTTP and listens on loopback: reach one that runs elsewhere by a port forward, or by a proxy that speaks
@@ -120,11 +120,9 @@ def opened(settings: ConsoleSettings, door: "Door") -> Iterator["Console"]:
 
     client = connect(wait_seconds=WAIT, connections=RECEIVERS + LANES + TRANSFER_LANES + OTHERS)
     with closing(client):
-        queues = Queues(Queue(settings.queue_url, client), Queue(settings.dlq_url, client))
-        if settings.queue_url == settings.dlq_url:
-            raise Refused("QUEUE_URL and DLQ_URL are the same queue: DLQ_URL should be that of the dead letters")
+        queues = queues_of(settings, client)
         check_pair(queues)
-        console_ = Console(settings, door, queues.events, queues.dead_letters, client)
+        console_ = Console(settings, door, queues.sources, queues.dead_letters, client)
         console_.start()
         try:
             yield console_

@@ -28,10 +28,13 @@ from worker.text import pause_in_words
 def worker(processes: int | None, until_empty: bool, supervised: bool) -> None:
     """Write what is in the events queue into the database, until stopped.
 
-    Needs QUEUE_URL, DLQ_URL, DATABASE_URL and the standard AWS variables. SIGTERM and Ctrl-C stop it: it commits what
-    it has begun, returns the rest to the queue and exits 0 within 25 seconds; on a quiet queue it first waits for the
-    end of its long poll, at most RECEIVE_WAIT_SECONDS. A second Ctrl-C ends it at once; then what it holds is visible
-    again after the queue's visibility timeout, and nothing is lost either way.
+    Needs QUEUE_URL, DLQ_URL, DATABASE_URL and the standard AWS variables; ACTIVITIES_QUEUE_URL names a second queue, of
+    which it takes activities and nothing else.
+
+    SIGTERM and Ctrl-C stop it: it commits what it has begun, returns the rest to the queue and exits 0 within 25
+    seconds; on a quiet queue it first waits for the end of its long poll, at most RECEIVE_WAIT_SECONDS. A second Ctrl-C
+    ends it at once; then what it holds is visible again after the queue's visibility timeout, and nothing is lost
+    either way.
 
     While the workers are paused (signup-sync pause) it receives nothing, and after signup-sync resume it goes on by
     itself. With --once it does not wait for that: it says who has paused them, and ends with exit status 2.

@@ -99,7 +99,7 @@ def _of_workers(seen: Seen) -> Iterator[Finding]:
 def _without_workers(seen: Seen) -> Finding:
     """A worker whose admin server is off, or that WORKER_URLS does not name, may be at work all the same."""
     text = "No worker answers where WORKER_URLS says: whether one is writing is unknown."
-    waiting = seen.events.visible if seen.events else 0
+    waiting = seen.visible
     if waiting:
         return Finding("broken", f"{text} {waiting:,} message{' waits' if waiting == 1 else 's wait'} in the queue.")
     return Finding("attention", text)

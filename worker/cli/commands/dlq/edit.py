@@ -191,7 +191,8 @@ def _agreed(edits: Sequence[Edit], *, dry_run: bool, yes: bool) -> Sequence[Edit
         return []
     if not yes:
         number = "this event" if len(edits) == 1 else f"these {len(edits)} events"
-        click.confirm(f"Send {number} to the events queue?", abort=True, err=True)
+        sources = " and the ".join(sorted({edit_.letter.source_queue for edit_ in edits}, reverse=True))
+        click.confirm(f"Send {number} to the {sources} queue?", abort=True, err=True)
     return edits
 
 
@@ -200,7 +201,7 @@ def _send(edits: Sequence[Edit], inspection: Scan, queues: Queues) -> None:
         return
     with progress_bar("sending", len(edits)) as advance:
         report = Report[DeadLetter](advance)
-        with Requeue(queues.events, inspection.held, report.result) as transfer:
+        with Requeue(queues.sources, inspection.held, report.result) as transfer:
             for edit_ in edits:
                 transfer.add(edit_.letter, edit_.letter.original(edit_.body))
     report.summary()

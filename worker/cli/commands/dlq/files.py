@@ -21,6 +21,7 @@ from worker.dead_letters.files import Journal, Record, UnreadableLine, create, r
 from worker.dead_letters.held_messages import HeldMessages
 from worker.dead_letters.requeue import Requeue, let_go
 from worker.dead_letters.scan import Scan
+from worker.dead_letters.source_queues import unnamed
 
 
 @click.command
@@ -54,11 +55,11 @@ def export(file: Path, selection: Selection) -> None:
 @options.rate
 @options.as_json
 def import_(file: Path, dry_run: bool, force: bool, rate: float | None, as_json: bool) -> None:
-    """Send the dead letters of a file to the events queue.
+    """Send the dead letters of a file back to where they came from.
 
-    FILE is one that `export` or `delete` wrote. They go to the events queue, as the original events: what works is
-    done, and what does not comes back to the dead-letter queue with its reason. What would fail at once is named and
-    not sent, unless --force.
+    FILE is one that `export` or `delete` wrote. Each goes to the queue that it came from, as the original event: what
+    works is done, and what does not comes back to the dead-letter queue with its reason. What would fail at once is
+    named and not sent, unless --force.
 
     What SQS has acknowledged is noted in FILE.imported, so that a run that was cut off goes on where it was, and
     the same file twice sends nothing; without that file, writing an event twice does no harm. Exit status 1 says that
@@ -129,11 +130,13 @@ def _import(
 ) -> bool:
     with progress_bar("importing", count) as advance:
         report = Report[Record](advance, as_json=as_json)
-        with Requeue(queues.events, journal, report.result, rate) as transfer:
+        with Requeue(queues.sources, journal, report.result, rate) as transfer:
             for record in _unsent(file, journal, report):
-                problem = None if force else problem_of(record.message.body)
+                problem = None if force else problem_of(record.message.body, record.source_queue)
                 if problem is not None:
                     report.left(record, "invalid", f"it would fail: {problem}")
+                elif queues.sources.of(record) is None:
+                    report.left(record, "not_sent", unnamed(record))
                 elif dry_run:
                     report.left(record, "would_replay", "")
                 else:

@@ -43,6 +43,7 @@ def letter_object(letter: DeadLetter) -> dict[str, Any]:
         "failed_at": letter.failed_at or None,
         "age_seconds": round(age(letter)),
         "attempts": letter.attempts,
+        "source_queue": letter.source_queue,
     }
 
 

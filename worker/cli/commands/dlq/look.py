@@ -29,8 +29,8 @@ def list_(selection: Selection, as_json: bool) -> None:
     """Show one line for each dead letter.
 
     The lines hold nothing of what people wrote; `show` does. The age is the time since it was sent to this queue, or
-    to the events queue if SQS itself moved it. The attempts of worker_crashed include looks at it. Piped, it is
-    fields with tabs in between.
+    to the queue that it came from if SQS itself moved it. The attempts of worker_crashed include looks at it. Piped,
+    it is fields with tabs in between.
 
     \b
     Examples:

@@ -1,35 +1,53 @@
-"""The two queues, and a look at the one of the dead letters."""
+"""The queues, and a look at the one of the dead letters."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from worker.aws.sqs import IN_FLIGHT, MoveTasks, Queue, connect
 from worker.cli.interrupts import Interrupted
 from worker.cli.refused import Refused
+from worker.dead_letters.dead_letter_queue import DeadLetterQueue
 from worker.dead_letters.held_messages import LANES
 from worker.dead_letters.requeue import LANES as TRANSFER_LANES
 from worker.dead_letters.scan import RECEIVERS, WAIT, Scan
+from worker.dead_letters.source_queues import SourceQueues
 from worker.settings import QueuesSettings
+from worker.source_queue import SETTINGS
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.client import SQSClient
 
 MANY = 5000  # messages, for which releasing takes its time
 
 
 @dataclass(frozen=True, slots=True)
 class Queues:
-    events: Queue
-    dead_letters: Queue
+    sources: SourceQueues
+    dead_letters: DeadLetterQueue
 
 
 def open_queues() -> Queues:
     """The queues that the settings name. Raises `InvalidSettings`, `SqsError` and `Refused`."""
     settings = QueuesSettings.from_environment()
-    if settings.queue_url == settings.dlq_url:
-        raise Refused("QUEUE_URL and DLQ_URL are the same queue: DLQ_URL should be that of the dead letters")
-    client = connect(wait_seconds=WAIT, connections=RECEIVERS + LANES + TRANSFER_LANES)
-    return Queues(Queue(settings.queue_url, client), Queue(settings.dlq_url, client))
+    return queues_of(settings, connect(wait_seconds=WAIT, connections=RECEIVERS + LANES + TRANSFER_LANES))
+
+
+def queues_of(settings: QueuesSettings, client: "SQSClient") -> Queues:
+    """The queues that these settings name. Raises `Refused`."""
+    urls = settings.source_urls
+    for source, url in urls.items():
+        if url == settings.dlq_url:
+            raise Refused(
+                f"{SETTINGS[source]} and DLQ_URL are the same queue: DLQ_URL should be that of the dead letters"
+            )
+    if settings.activities_queue_url == settings.queue_url:
+        raise Refused("ACTIVITIES_QUEUE_URL and QUEUE_URL are the same queue")
+    sources = SourceQueues({source: Queue(url, client) for source, url in urls.items()})
+    return Queues(sources, DeadLetterQueue(settings.dlq_url, client, settings.queue_url))
 
 
 def open_move_tasks(source_arn: str) -> MoveTasks:
@@ -38,10 +56,12 @@ def open_move_tasks(source_arn: str) -> MoveTasks:
 
 
 def check_pair(queues: Queues) -> None:
-    """That dead letters of these events are here: `Refused` if the events queue's are elsewhere. Raises `SqsError`."""
-    named = queues.events.describe().dead_letter_arn
-    if named is not None and named != queues.dead_letters.describe().arn:
-        raise Refused(f"DLQ_URL is not the dead-letter queue of QUEUE_URL, which is {named.rpartition(':')[2]}")
+    """That dead letters of these events are here: `Refused` if a source queue's are elsewhere. Raises `SqsError`."""
+    for source, queue in queues.sources:
+        named = queue.describe().dead_letter_arn
+        if named is not None and named != queues.dead_letters.describe().arn:
+            elsewhere = named.rpartition(":")[2]
+            raise Refused(f"DLQ_URL is not the dead-letter queue of {SETTINGS[source]}, which is {elsewhere}")
 
 
 @contextmanager

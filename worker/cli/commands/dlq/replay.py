@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import click
 
+from signup_sync.sqs import SqsError
 from worker.aws.sqs import MoveTasks
 from worker.cli.commands.dlq import options
 from worker.cli.commands.dlq.formats import add_letter, echo_json, letters_table
@@ -17,6 +18,7 @@ from worker.dead_letters.dead_letter import DeadLetter, Selection
 from worker.dead_letters.replay import came_back, reason_to_leave
 from worker.dead_letters.requeue import Requeue
 from worker.dead_letters.scan import Scan
+from worker.dead_letters.source_queues import unnamed
 
 
 @click.command
@@ -26,16 +28,16 @@ from worker.dead_letters.scan import Scan
 @options.rate
 @options.as_json
 def replay(selection: Selection, dry_run: bool, force: bool, rate: float | None, as_json: bool) -> None:
-    """Send dead letters back to the events queue.
+    """Send dead letters back to the queue that each came from.
 
     What the worker would refuse at once is left where it is, and named. What is sent is the original event, without
     the attributes that say why it failed, and its attempts start anew. It is deleted here when SQS has acknowledged
     it there; a replay that is cut off can just be run again, since writing an event twice does no harm. What fails
     again while this runs is left for the next time.
 
-    --force without a filter leaves it to SQS (StartMessageMoveTask), where SQS can and the role may: it moves
-    everything as it is, the failure attributes with it, which the worker does not mind. Everywhere else, messages are
-    received, sent and deleted in tens.
+    --force without a filter leaves it to SQS (StartMessageMoveTask), where SQS can and the role may, and the events
+    queue is the only source of these dead letters: it moves everything as it is, the failure attributes with it, which
+    the worker does not mind. Everywhere else, messages are received, sent and deleted in tens.
 
     Exit status 1 says that something was left that would not work, or could not be sent.
 
@@ -61,30 +63,32 @@ def _replay(queues: Queues, selection: Selection, *, force: bool, rate: float | 
         expected = inspection.attributes.visible if selection.is_everything else None
         with progress_bar("replaying", expected) as advance:
             report = Report[DeadLetter](advance, as_json=as_json)
-            with Requeue(queues.events, inspection.held, report.result, rate) as transfer:
-                for letter in _sendable(selection.choose(inspection), inspection, report, force=force):
+            with Requeue(queues.sources, inspection.held, report.result, rate) as transfer:
+                for letter in _sendable(queues, selection.choose(inspection), inspection, report, force=force):
                     transfer.add(letter, letter.original())
     report.summary()
     return report.complete
 
 
 def _sendable(
-    letters: Iterable[DeadLetter], inspection: Scan, report: Report[DeadLetter], *, force: bool
+    queues: Queues, letters: Iterable[DeadLetter], inspection: Scan, report: Report[DeadLetter], *, force: bool
 ) -> Iterable[DeadLetter]:
     began = inspection.attributes.answered_at
     for letter in letters:
         reason = came_back(letter, began) if force else reason_to_leave(letter, began)
-        if reason is None:
-            yield letter
-        else:
+        if reason is not None:
             report.left(letter, *reason)
+        elif queues.sources.of(letter) is None:
+            report.left(letter, "not_sent", unnamed(letter))
+        else:
+            yield letter
 
 
 def _show(queues: Queues, selection: Selection, *, force: bool, as_json: bool) -> None:
     table = letters_table()
     with inspecting(queues.dead_letters) as inspection:
         report = Report[DeadLetter](lambda _: None, as_json=as_json)
-        for letter in _sendable(selection.choose(inspection), inspection, report, force=force):
+        for letter in _sendable(queues, selection.choose(inspection), inspection, report, force=force):
             report.left(letter, "would_replay", "")
             if not as_json:
                 add_letter(table, letter)
@@ -95,7 +99,9 @@ def _moved_by_sqs(queues: Queues, rate: float | None, *, as_json: bool) -> bool:
     """Whether it was SQS that did it."""
     source = queues.dead_letters.describe()
     tasks = open_move_tasks(source.arn)
-    if not redrive.start(tasks, queues.events.describe().arn, rate):
+    if queues.sources.activities is not None or not _of_one_queue(queues):
+        return False  # it would move all of them to one
+    if not redrive.start(tasks, queues.sources.events.describe().arn, rate):
         return False
     moved = _follow(tasks, source.visible)
     if as_json:
@@ -103,6 +109,14 @@ def _moved_by_sqs(queues: Queues, rate: float | None, *, as_json: bool) -> bool:
     else:
         click.echo(f"moved by SQS: {moved}")
     return True
+
+
+def _of_one_queue(queues: Queues) -> bool:
+    """Whether the events queue alone has its dead letters here; False if SQS does not say."""
+    try:
+        return queues.dead_letters.source_names() == {queues.sources.events.name}
+    except SqsError:
+        return False
 
 
 def _follow(tasks: MoveTasks, expected: int) -> int:

@@ -9,13 +9,11 @@ from worker.cli.commands.dlq.formats import echo_json
 from worker.cli.progress import Advance
 from worker.cli.terminal import Table
 from worker.dead_letters.replay import COMPLETE, Outcome, outcome_of
-from worker.dead_letters.requeue import Result
+from worker.dead_letters.requeue import Keyed, Result
 from worker.text import printable
 
 
-class Named(Protocol):
-    @property
-    def id(self) -> str: ...
+class Named(Keyed, Protocol):
     @property
     def label(self) -> str: ...
     @property
