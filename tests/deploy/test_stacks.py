@@ -102,14 +102,16 @@ def test_the_function_may_send_to_one_queue_and_write_its_log_and_nothing_else(d
 
 def test_the_queues_point_at_each_other_and_keep_messages_for_fourteen_days(deployed: Deployed) -> None:
     sqs = deployed.ask("sqs")
-    events, dead_letters = (
+    events, activities, dead_letters = (
         sqs.get_queue_attributes(QueueUrl=deployed.outputs[url], AttributeNames=["All"])["Attributes"]
-        for url in ("QueueUrl", "DlqUrl")
+        for url in ("QueueUrl", "ActivitiesQueueUrl", "DlqUrl")
     )
 
-    assert json.loads(events["RedrivePolicy"])["deadLetterTargetArn"] == dead_letters["QueueArn"]
-    assert json.loads(dead_letters["RedriveAllowPolicy"])["sourceQueueArns"] == [events["QueueArn"]]
-    for queue in (events, dead_letters):
+    sources = json.loads(dead_letters["RedriveAllowPolicy"])["sourceQueueArns"]
+    assert sources == [events["QueueArn"], activities["QueueArn"]]
+    for queue in (events, activities):
+        assert json.loads(queue["RedrivePolicy"])["deadLetterTargetArn"] == dead_letters["QueueArn"]
+    for queue in (events, activities, dead_letters):
         assert queue["MessageRetentionPeriod"] == "1209600"
         assert queue["ReceiveMessageWaitTimeSeconds"] == "20"
         (statement,) = json.loads(queue["Policy"])["Statement"]

@@ -92,6 +92,13 @@ def test_an_environments_parameters_are_the_templates(name: str) -> None:
     assert Environment.read(name).parameters.keys() <= declared
 
 
+def test_who_may_publish_activities_may_sign_nobody_up() -> None:
+    statements = read("queues")["Resources"]["PublisherPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+
+    own = {"Fn::GetAtt": ["ActivitiesQueue", "Arn"]}
+    assert [(s["Action"], s["Resource"]) for s in statements] == [("sqs:SendMessage", own)]
+
+
 @pytest.mark.parametrize("task", ["WorkerTask", "OwnerTask", "ReconcileTask"])
 def test_a_tasks_settings_are_the_programs(task: str) -> None:
     fields = WorkerSettings.model_fields.keys() | WorkerRoleSettings.model_fields.keys()
