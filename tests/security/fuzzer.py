@@ -32,6 +32,7 @@ ANSWER_TIMEOUT = 30.0  # seconds
 MAX_READ = 4_194_304  # bytes of an answer
 BODIES = 30  # messages of a round; moto slows down with the square of a queue's length
 REQUESTS = 60  # of a round, to each server
+PURGE_INTERVAL = 61.0  # seconds; once a minute is allowed (SQS API Reference, PurgeQueue)
 
 _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CALAMITIES = ("Traceback (most recent call last)", '"crashed"', '"page_failed"', '"job_failed"', "MemoryError")
@@ -66,6 +67,7 @@ class Fuzzer:
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
+        self._purged_at = time.monotonic()
         self._bodies = mutated(self.chance.getrandbits(32))
         self._operator = Operator(self.console.address).log_in(self.console.token)
 
@@ -95,7 +97,8 @@ class Fuzzer:
         for body in self.chance.sample(bodies, BATCH_SIZE):
             self.dlq.fill(body, reason=self.chance.choice(["invalid_event", None]), detail=self._line())
         self.counts["bodies"] += BODIES
-        if self.counts["bodies"] % (10 * BODIES) == 0:
+        if time.monotonic() - self._purged_at > PURGE_INTERVAL:
+            self._purged_at = time.monotonic()
             self.queues.client.purge_queue(QueueUrl=self.queues.dlq_url)
 
     def _send_bytes(self, address: str, paths: list[str]) -> None:

@@ -136,7 +136,8 @@ def test_what_answers_as_no_worker_would_is_none(answers: list[bytes], said: str
 
 
 def test_the_command_asks_again_where_its_connection_made_room_for_others() -> None:
-    with serving([b"", b"", b"HTTP/1.0 200 OK\r\n\r\nalive\n"]) as asked:
+    answer = b"HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nalive\n"
+    with serving([b"", answer[:9], answer[:-6], answer[:-1], answer]) as asked:
         result = health(asked)
 
     assert (result.returncode, result.stdout) == (0, "alive\n")

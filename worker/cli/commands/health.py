@@ -1,5 +1,6 @@
 """`signup-sync health`. It runs again and again beside the worker, and so loads little besides the standard library."""
 
+import re
 import socket
 import time
 from contextlib import suppress
@@ -11,8 +12,10 @@ from worker.environment import admin_addresses
 
 TIMEOUT = 3.0  # seconds for all of an answer; below the 5 that the image's health check has
 MAX_ANSWER = 16_384  # bytes
-TRIES = 5  # where the connection is closed without an answer: so many asked at once that we had to make room
+TRIES = 5  # where the connection is closed before all has come: so many asked at once that we had to make room
 PAUSE = 0.1  # seconds before the next
+
+_content_length = re.compile(rb"^content-length:[ \t]*(\d{1,9})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE).search
 
 # Where a server that listens everywhere can be reached from its own machine.
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (nothing is bound to it)
@@ -66,7 +69,8 @@ def _exchange(host: str, port: int, request: bytes, until: float) -> bytes:
     for _ in range(TRIES):
         with socket.create_connection((host, port), TIMEOUT) as connection, suppress(ConnectionResetError):
             connection.sendall(request)
-            if answer := _read(connection, until):
+            answer = _read(connection, until)
+            if not _is_cut(answer):
                 return answer
         time.sleep(PAUSE)
     raise OSError("connections are closed without an answer")
@@ -85,6 +89,17 @@ def _read(connection: socket.socket, until: float) -> bytes:
             break
         answer += part
     return answer
+
+
+def _is_cut(answer: bytes) -> bool:
+    """Whether there is more of it, or all of it, that did not come."""
+    head, end, content = answer.partition(b"\r\n\r\n")
+    if len(answer) >= MAX_ANSWER:
+        return False
+    if not end:
+        return b"HTTP/1.".startswith(answer[:7])
+    length = _content_length(head)
+    return length is not None and len(content) < int(length[1])
 
 
 def _parse(answer: bytes) -> tuple[int, str]:
