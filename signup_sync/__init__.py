@@ -12,14 +12,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp
+    from signup_sync.events import ActivityCreated, InvalidEvent, UserDeleted, UserSignedUp, UserUpdated
     from signup_sync.publisher import NotPublished, Publisher, Unpublished
     from signup_sync.sqs import SqsError
 
-__all__ = ["ActivityCreated", "InvalidEvent", "NotPublished", "Publisher", "SqsError", "Unpublished", "UserSignedUp"]
+__all__ = [
+    "ActivityCreated",
+    "InvalidEvent",
+    "NotPublished",
+    "Publisher",
+    "SqsError",
+    "Unpublished",
+    "UserDeleted",
+    "UserSignedUp",
+    "UserUpdated",
+]
 
 _MODULES = {
-    **dict.fromkeys(("ActivityCreated", "InvalidEvent", "UserSignedUp"), "events"),
+    **dict.fromkeys(("ActivityCreated", "InvalidEvent", "UserDeleted", "UserSignedUp", "UserUpdated"), "events"),
     **dict.fromkeys(("NotPublished", "Publisher", "Unpublished"), "publisher"),
     "SqsError": "sqs",
 }

@@ -5,6 +5,7 @@ the models do not name are ignored, so that publishers can be ahead of the worke
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID, uuid4
@@ -54,6 +55,10 @@ DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=200, pat
 Handle = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=HANDLE), AfterValidator(_no_address)]
 Email = Annotated[str, StringConstraints(pattern=PLAIN)]
 Message = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=MESSAGE)]
+# As long as a value may be at Cognito (Amazon Cognito API Reference, AttributeType, "Value").
+AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PLAIN)]
+AttributeValue = Annotated[str, StringConstraints(max_length=2048, pattern=MESSAGE)]
+Attributes = Annotated[dict[AttributeName, AttributeValue], Field(max_length=50, default_factory=dict)]
 # The validators run from the last to the first, those behind the type after it.
 Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc_3339), AfterValidator(_in_utc)]
 
@@ -63,13 +68,14 @@ class _Model(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
-class SignedUpData(_Model):
-    """Who signed up. Handle and display name are public; the e-mail address is not."""
+class Profile(_Model):
+    """Who somebody is. Handle and display name are public; the e-mail address and the attributes are not."""
 
     cognito_user_id: CognitoUserId
     email: Email | None = None
     display_name: DisplayName
     handle: Handle
+    attributes: Attributes
 
 
 class ActivityData(_Model):
@@ -79,6 +85,13 @@ class ActivityData(_Model):
     message: Message
     expires_at: Time | None = None
     reply_to_activity_uuid: UUID | None = None
+
+
+class Deletion(_Model):
+    """Who is gone, and whether what they have posted goes too."""
+
+    cognito_user_id: CognitoUserId
+    activities: Literal["erase", "keep"] = "erase"
 
 
 class _Event(_Model):
@@ -93,7 +106,7 @@ class UserSignedUp(_Event):
 
     id: CognitoUserId
     type: Literal["user.signed_up.v1"]
-    data: SignedUpData
+    data: Profile
 
     @classmethod
     def new(
@@ -104,17 +117,60 @@ class UserSignedUp(_Event):
         display_name: str,
         source: str,
         email: str | None = None,
+        attributes: Mapping[str, str] | None = None,
         time: datetime | None = None,
         traceparent: str | None = None,
     ) -> Self:
         """An event of now, or of `time`. Raises `InvalidEvent`."""
-        data = {
-            "cognito_user_id": cognito_user_id,
-            "email": email,
-            "display_name": display_name,
-            "handle": handle,
-        }
+        data = _profile(cognito_user_id, handle, display_name, email, attributes)
         return _new(cls, "user.signed_up.v1", cognito_user_id, source, data, time, traceparent)
+
+
+class UserUpdated(_Event):
+    """`user.updated.v1`: all that a person's profile is by now. The newest `time` wins, in whatever order they come."""
+
+    id: UUID
+    type: Literal["user.updated.v1"]
+    data: Profile
+
+    @classmethod
+    def new(
+        cls,
+        *,
+        cognito_user_id: str,
+        handle: str,
+        display_name: str,
+        source: str,
+        email: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+        time: datetime | None = None,
+        traceparent: str | None = None,
+    ) -> Self:
+        """An event of now, or of `time`, with an id of its own. What is left out is gone. Raises `InvalidEvent`."""
+        data = _profile(cognito_user_id, handle, display_name, email, attributes)
+        return _new(cls, "user.updated.v1", uuid4(), source, data, time, traceparent)
+
+
+class UserDeleted(_Event):
+    """`user.deleted.v1`: an account is gone, and what is known of the person goes. Nothing brings them back."""
+
+    id: UUID
+    type: Literal["user.deleted.v1"]
+    data: Deletion
+
+    @classmethod
+    def new(
+        cls,
+        *,
+        cognito_user_id: str,
+        source: str,
+        activities: Literal["erase", "keep"] = "erase",
+        time: datetime | None = None,
+        traceparent: str | None = None,
+    ) -> Self:
+        """An event of now, or of `time`, with an id of its own. Raises `InvalidEvent`."""
+        data = {"cognito_user_id": cognito_user_id, "activities": activities}
+        return _new(cls, "user.deleted.v1", uuid4(), source, data, time, traceparent)
 
 
 class ActivityCreated(_Event):
@@ -152,9 +208,11 @@ class ActivityCreated(_Event):
         return self
 
 
-Event = Annotated[UserSignedUp | ActivityCreated, Field(discriminator="type")]
+Event = UserSignedUp | UserUpdated | UserDeleted | ActivityCreated
 
-_event: TypeAdapter[UserSignedUp | ActivityCreated] = TypeAdapter(Event)
+EVENT_TYPES = ("user.signed_up.v1", "user.updated.v1", "user.deleted.v1", "activity.created.v1")
+
+_event: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
 
 
 class InvalidEvent(ValueError):
@@ -198,7 +256,19 @@ def _new(
         raise InvalidEvent(text, unknown_type=False) from None
 
 
-def parse_event(body: str) -> UserSignedUp | ActivityCreated:
+def _profile(
+    cognito_user_id: str, handle: str, display_name: str, email: str | None, attributes: Mapping[str, str] | None
+) -> dict[str, Any]:
+    return {
+        "cognito_user_id": cognito_user_id,
+        "email": email,
+        "display_name": display_name,
+        "handle": handle,
+        "attributes": dict(attributes or {}),
+    }
+
+
+def parse_event(body: str) -> Event:
     """Read a message's body. Raises `InvalidEvent`."""
     try:
         return _event.validate_json(body)
@@ -216,7 +286,7 @@ def json_schema() -> dict[str, Any]:
 
 # What the reader of a dead letter can act on, where pydantic's own words would not do or would quote the value.
 _WORDS = {
-    "union_tag_invalid": "not one of user.signed_up.v1, activity.created.v1",
+    "union_tag_invalid": "not one of " + ", ".join(EVENT_TYPES),
     "union_tag_not_found": "Field required",
     "uuid_parsing": "Input should be a valid UUID",
 }
@@ -234,6 +304,8 @@ def _describe(error: ErrorDetails, *, branches: int = 1) -> str:
         words = _WORDS_FOR_PATTERN[error["ctx"]["pattern"]]
     if error["type"].startswith("union_tag"):
         return f"type: {words}"
-    # The first part, where a union was read, is its branch, which the publisher did not write.
-    path = ".".join(str(part) for part in error["loc"][branches:])
+    # The first part, where a union was read, is its branch, which the publisher did not write. Behind `attributes`
+    # comes a name of the publisher's own, and so a value.
+    parts = [str(part) for part in error["loc"][branches:]]
+    path = ".".join(parts[: parts.index("attributes") + 1] if "attributes" in parts else parts)
     return f"{path}: {words}" if path else words

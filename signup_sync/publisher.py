@@ -13,13 +13,31 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
+from signup_sync.events import (
+    ActivityCreated,
+    Event,
+    InvalidEvent,
+    UserDeleted,
+    UserSignedUp,
+    UserUpdated,
+    parse_event,
+)
 from signup_sync.sqs import MESSAGE_BYTES, Failure, Outgoing, SqsError, connect, in_batches, send, send_until_taken
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
 
-__all__ = ["ActivityCreated", "InvalidEvent", "NotPublished", "Publisher", "SqsError", "Unpublished", "UserSignedUp"]
+__all__ = [
+    "ActivityCreated",
+    "InvalidEvent",
+    "NotPublished",
+    "Publisher",
+    "SqsError",
+    "Unpublished",
+    "UserDeleted",
+    "UserSignedUp",
+    "UserUpdated",
+]
 
 CALL_ATTEMPTS = 5  # of one call that fails whole, with botocore's backoff in between
 
@@ -35,7 +53,7 @@ class Unpublished:
     was lost (a read timeout, for example), the event may be in the queue all the same.
     """
 
-    event: UserSignedUp | ActivityCreated
+    event: Event
     code: str
     reason: str
     call_failed: bool
@@ -73,7 +91,7 @@ class Publisher:
         if self._closes_client:
             self._client.close()
 
-    def publish(self, event: UserSignedUp | ActivityCreated) -> None:
+    def publish(self, event: Event) -> None:
         """Put one event into the queue; it is there when this returns.
 
         Raises `InvalidEvent` before anything is sent, `NotPublished` when the last attempt has failed.
@@ -81,7 +99,7 @@ class Publisher:
         for failure in self.publish_many([event]):
             raise NotPublished(failure)
 
-    def publish_many(self, events: Iterable[UserSignedUp | ActivityCreated]) -> list[Unpublished]:
+    def publish_many(self, events: Iterable[Event]) -> list[Unpublished]:
         """Put events into the queue, and return those that it did not take, in order.
 
         All are checked first: `InvalidEvent` means that none was sent. What fails in part is tried again with backoff.
@@ -110,10 +128,10 @@ def _reason(failure: Failure) -> str:
     return f"{failure.code}: {failure.message}" if failure.message else failure.code
 
 
-def _message(event: UserSignedUp | ActivityCreated) -> Outgoing:
+def _message(event: Event) -> Outgoing:
     """The event as the worker will read it, and found valid by the same rules. Raises `InvalidEvent`."""
-    if not isinstance(event, UserSignedUp | ActivityCreated):
-        raise TypeError(f"an event is a UserSignedUp or an ActivityCreated, not a {type(event).__name__}")
+    if not isinstance(event, Event):
+        raise TypeError(f"an event is one of signup_sync's classes, not a {type(event).__name__}")
     # ASCII, as text may hold characters that SQS does not take (SQS API Reference, SendMessage, "MessageBody").
     body = json.dumps(
         event.model_dump(mode="json", warnings=False, exclude=None if event.traceparent else {"traceparent"})

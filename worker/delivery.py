@@ -1,6 +1,6 @@
 """Delivery: one message in the worker's hands, as it was received."""
 
-from signup_sync.events import ActivityCreated, UserSignedUp
+from signup_sync.events import Event
 from worker.aws.sqs import Received
 from worker.text import id_for_logs
 
@@ -17,7 +17,7 @@ class Delivery:
     def __init__(self, message: Received, received_at: float) -> None:
         self.message = message
         self.received_at = received_at
-        self.event: UserSignedUp | ActivityCreated | None = None
+        self.event: Event | None = None
 
     def describe(self) -> dict[str, object]:
         """What every log line about a message has."""

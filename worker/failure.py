@@ -14,6 +14,7 @@ FailureReason = Literal[
     "invalid_event",
     "unknown_type",
     "wrong_queue",
+    "unknown_user",
     "unknown_author",
     "unknown_parent",
     "rejected_by_database",
@@ -21,8 +22,8 @@ FailureReason = Literal[
 ]
 
 FAILURE_REASONS: tuple[FailureReason, ...] = get_args(FailureReason)
-RETRY_REASONS: tuple[FailureReason, ...] = ("unknown_author", "unknown_parent", "attempts_exhausted")
-WAITING_REASONS: tuple[FailureReason, ...] = ("unknown_author", "unknown_parent")  # for somebody else's event
+WAITING_REASONS: tuple[FailureReason, ...] = ("unknown_user", "unknown_author", "unknown_parent")  # for another event
+RETRY_REASONS: tuple[FailureReason, ...] = (*WAITING_REASONS, "attempts_exhausted")
 
 WORKER_CRASHED = "worker_crashed"
 """The reason of a message that SQS itself moved, because the worker died on it: it has no attributes."""

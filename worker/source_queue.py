@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic_core import from_json
 
-from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
+from signup_sync.events import ActivityCreated, Event, InvalidEvent, parse_event
 
 SourceQueue = Literal["events", "activities"]
 
@@ -50,7 +50,7 @@ def _type_of(body: str) -> str | None:
     return type_ if isinstance(type_, str) else None
 
 
-PARSERS: dict[SourceQueue, Callable[[str], UserSignedUp | ActivityCreated]] = {
+PARSERS: dict[SourceQueue, Callable[[str], Event]] = {
     "events": parse_event,
     "activities": _parse_activity,
 }

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from db.connection import Connection
 from db.statements import qualified
-from db.tables.users import find_users
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +24,11 @@ class NewActivity:
 
 @dataclass(slots=True)
 class ActivitiesInserted:
-    """What became of the activities: those in none of the sets were in the table already."""
+    """What became of the activities: those in none of the sets were in the table already. `ignored` are those of
+    authors who are deleted: nothing of theirs is written any more."""
 
     inserted: set[UUID] = field(default_factory=set)
+    ignored: set[UUID] = field(default_factory=set)
     without_author: set[UUID] = field(default_factory=set)
     without_parent: set[UUID] = field(default_factory=set)
 
@@ -41,14 +42,31 @@ def insert_activities(connection: Connection, activities: Iterable[NewActivity])
     # One order for everyone: see insert_users.
     distinct = {activity.uuid: activity for activity in activities}
     ordered = [distinct[uuid] for uuid in sorted(distinct)]
-    authors = find_users(connection, {activity.cognito_user_id for activity in ordered})
-    result = ActivitiesInserted(without_author={a.uuid for a in ordered if a.cognito_user_id not in authors})
+    names = {activity.cognito_user_id for activity in ordered}
+    authors, deleted = _lock_authors(connection, names)
+    result = ActivitiesInserted()
+    if len(authors) < len(names):
+        result.ignored = {a.uuid for a in ordered if a.cognito_user_id in deleted}
+        result.without_author = {a.uuid for a in ordered if a.cognito_user_id not in authors} - result.ignored
     ready = _with_parent(connection, [a for a in ordered if a.cognito_user_id in authors])
-    result.without_parent = {a.uuid for a in ordered} - {a.uuid for a in ready} - result.without_author
+    result.without_parent = {a.uuid for a in ordered} - {a.uuid for a in ready} - result.without_author - result.ignored
     if ready:
         result.inserted = _insert(connection, ready, authors)
         _count_replies(connection, [a for a in ready if a.uuid in result.inserted])
     return result
+
+
+def _lock_authors(connection: Connection, cognito_user_ids: Iterable[str]) -> tuple[dict[str, UUID], set[str]]:
+    """Those who are there, and those who are deleted; until the transaction ends nobody is deleted who is there."""
+    parameters = {"cognito_user_ids": list(cognito_user_ids)}
+    authors: dict[str, UUID] = {}
+    tombstones: set[str] = set()
+    for name, uuid, is_deleted in connection.execute(qualified("lock_authors", connection.schema), parameters):
+        if is_deleted:
+            tombstones.add(name)
+        else:
+            authors[name] = uuid
+    return authors, tombstones
 
 
 def _with_parent(connection: Connection, activities: Sequence[NewActivity]) -> list[NewActivity]:

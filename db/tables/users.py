@@ -1,10 +1,13 @@
 """The table `users`: who has signed up."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
+
+import psycopg
 
 from db.connection import Connection
 from db.statements import qualified
@@ -25,6 +28,20 @@ class NewUser:
     handle: str
     email: str | None
     created_at: datetime
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewProfile:
+    """What a row is to say from a time on; `event_id` decides between two of the same time."""
+
+    event_id: UUID
+    cognito_user_id: str
+    display_name: str
+    handle: str
+    email: str | None
+    profile_at: datetime
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -39,17 +56,33 @@ class UsersInserted:
     refused: set[str] = field(default_factory=set)
 
 
+@dataclass(slots=True)
+class UsersUpdated:
+    """What became of new profiles: of those in none of the sets a newer one was in the table, or the same.
+
+    `updated` are the ids of events, the others are by `cognito_user_id`; `handles_reassigned` is a part of `updated`,
+    and `refused` could not be given any handle.
+    """
+
+    updated: set[UUID] = field(default_factory=set)
+    handles_reassigned: dict[str, str] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+
+
 @dataclass(frozen=True, slots=True)
 class User:
-    """A row."""
+    """A row; without a name if `deleted_at` says since when."""
 
     uuid: UUID
     cognito_user_id: str
-    handle: str
-    display_name: str
+    handle: str | None
+    display_name: str | None
     email: str | None
     created_at: datetime
     updated_at: datetime
+    deleted_at: datetime | None
 
 
 def insert_users(connection: Connection, users: Iterable[NewUser]) -> UsersInserted:
@@ -75,6 +108,45 @@ def insert_users(connection: Connection, users: Iterable[NewUser]) -> UsersInser
         left = _not_in_table(connection, [user for user in left if user.cognito_user_id not in inserted])
     result.refused = {user.cognito_user_id for user in left}
     return result
+
+
+def update_users(connection: Connection, profiles: Iterable[NewProfile]) -> UsersUpdated:
+    """Write those that are newer than what is in the table, of users who are there and not deleted.
+
+    The newest `profile_at` wins, and between equal ones the greater `event_id`: the row is the same in whatever order
+    they come. A handle that another user has is treated as at the sign-up.
+    """
+    newest: dict[str, NewProfile] = {}
+    for profile in sorted(profiles, key=lambda profile: (profile.profile_at, profile.event_id)):
+        newest[profile.cognito_user_id] = profile
+    present = find_users(connection, newest)
+    # One order for everyone: see insert_users.
+    ordered = [newest[name] for name in sorted(present)]
+    result = UsersUpdated(unknown=newest.keys() - present, deleted=_tombstones(connection, list(present)))
+    ordered = [profile for profile in ordered if profile.cognito_user_id not in result.deleted]
+    if not ordered:
+        return result
+    updated = _update(connection, ordered)
+    if updated is not None:
+        result.updated = {profile.event_id for profile in ordered if profile.cognito_user_id in updated}
+        return result
+    for profile in ordered:
+        _update_alone(connection, profile, result)
+    return result
+
+
+def _update_alone(connection: Connection, profile: NewProfile, result: UsersUpdated) -> None:
+    """With the first handle that nobody else has."""
+    for handle in (profile.handle, *(_suffixed(profile, length) for length in _SUFFIX_LENGTHS)):
+        updated = _update(connection, [replace(profile, handle=handle)])
+        if updated is None:
+            continue
+        if updated:
+            result.updated.add(profile.event_id)
+            if handle != profile.handle:
+                result.handles_reassigned[profile.cognito_user_id] = handle
+        return
+    result.refused.add(profile.cognito_user_id)
 
 
 def find_users(connection: Connection, cognito_user_ids: Iterable[str]) -> dict[str, UUID]:
@@ -105,9 +177,37 @@ def _insert(connection: Connection, users: Sequence[NewUser]) -> set[str]:
         "display_names": [user.display_name for user in users],
         "handles": [user.handle for user in users],
         "emails": [user.email for user in users],
+        "attributess": [_json(user.attributes) for user in users],
         "created_ats": [user.created_at for user in users],
     }
     return {row[0] for row in connection.execute(qualified("insert_users", connection.schema), columns)}
+
+
+def _update(connection: Connection, profiles: Sequence[NewProfile]) -> set[str] | None:
+    """None if nothing was written, because somebody has one of the handles."""
+    columns = {
+        "cognito_user_ids": [profile.cognito_user_id for profile in profiles],
+        "display_names": [profile.display_name for profile in profiles],
+        "handles": [profile.handle for profile in profiles],
+        "emails": [profile.email for profile in profiles],
+        "attributess": [_json(profile.attributes) for profile in profiles],
+        "profile_ats": [profile.profile_at for profile in profiles],
+        "profile_events": [profile.event_id for profile in profiles],
+    }
+    try:
+        with connection.transaction():  # a savepoint: what failed is undone, and the rest stays
+            return {row[0] for row in connection.execute(qualified("update_users", connection.schema), columns)}
+    except psycopg.errors.UniqueViolation:
+        return None
+
+
+def _tombstones(connection: Connection, cognito_user_ids: list[str]) -> set[str]:
+    query = qualified("find_tombstones", connection.schema)
+    return {row[0] for row in connection.execute(query, {"cognito_user_ids": cognito_user_ids})}
+
+
+def _json(attributes: Mapping[str, str]) -> str:
+    return json.dumps(attributes) if attributes else "{}"
 
 
 def _not_in_table(connection: Connection, users: Sequence[NewUser]) -> list[NewUser]:
@@ -117,6 +217,6 @@ def _not_in_table(connection: Connection, users: Sequence[NewUser]) -> list[NewU
     return [user for user in users if user.cognito_user_id not in present]
 
 
-def _suffixed(user: NewUser, length: int) -> str:
+def _suffixed(user: NewUser | NewProfile, length: int) -> str:
     suffix = "-" + hashlib.sha256(user.cognito_user_id.encode()).hexdigest()[:length]
     return user.handle[: HANDLE_MAX_LENGTH - len(suffix)] + suffix

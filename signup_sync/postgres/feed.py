@@ -2,7 +2,9 @@
 
 An activity is an object with `uuid`, `message`, `replies_count`, `reposts_count`, `likes_count`,
 `reply_to_activity_uuid`, `expires_at` and `created_at`, and, except under its author, with the author's `handle` and
-`display_name`. What has expired is left out. There is no e-mail address in any of it.
+`display_name`, which are null if the author is deleted. What has expired is left out, and so is what was erased with
+its author; in a thread, where others have replied to it, it is there with `deleted_at` and without `message`. There is
+no e-mail address in any of it.
 
 Pages are cut by keyset: the next one begins behind the `Position` of the last activity of this one. So a page costs the
 same however deep it is, and what is posted meanwhile moves nothing. A page that is shorter than its limit is the last.

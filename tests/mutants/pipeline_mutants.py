@@ -518,9 +518,9 @@ MUTANTS = (
         "a slow database makes dead letters of good messages",
     ),
     Mutant(
-        _WRITER,
-        "written = [*users.inserted, *map(str, activities.inserted)]",
-        "written = [*users.inserted]",
+        "db/tables/written.py",
+        "return [*self.users.inserted, *self.deleted, *map(str, self.activities.inserted)]",
+        "return [*self.users.inserted, *self.deleted]",
         "replies that came before their parent wait for minutes after it is there",
     ),
     Mutant(

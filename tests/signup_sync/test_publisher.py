@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 from botocore.stub import ANY, Stubber
 
-from signup_sync.events import parse_event
+from signup_sync.events import EVENT_TYPES, Event, parse_event
 from signup_sync.publisher import ActivityCreated, InvalidEvent, NotPublished, Publisher, UserSignedUp
 from tests.support.command import command_environment, run, start
 from tests.support.fault_proxy import FaultProxy
@@ -21,8 +21,6 @@ from tests.support.invoke import invoke, invoke_on_terminal
 from tests.support.ports import free_port
 from tests.support.sqs import Queues, SqsServer, aws_environment, sqs_client
 from tests.support.wait import wait_until
-
-Event = ActivityCreated | UserSignedUp
 
 # What the environment of a backend has, and no more; that the parts of the worker are missing there is played.
 ONLY_THE_PUBLISHER = """
@@ -313,7 +311,7 @@ class TestPublishCommand:
         assert result.stdout == ""
         first, second, last = result.stderr.splitlines()
         assert first.startswith("line 3: Invalid JSON")
-        assert second == "line 4: type: not one of user.signed_up.v1, activity.created.v1"
+        assert second == "line 4: type: not one of " + ", ".join(EVENT_TYPES)
         assert last == "signup-sync: nothing was published, as 2 of 4 events are invalid"
         assert bodies(queues) == []
 

@@ -3,6 +3,7 @@
 The tests in `tests/db/tables` hold for it and for Postgres alike.
 """
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
@@ -58,6 +59,11 @@ class MemoryConnection:
             "find_users": self._find_users,
             "insert_activities": self._insert_activities,
             "insert_users": self._insert_users,
+            "update_users": self._update_users,
+            "delete_users": self._delete_users,
+            "lock_authors": self._lock_authors,
+            "find_tombstones": self._find_tombstones,
+            "erase_activities": self._erase_activities,
             "count_replies": self._count_replies,
             "read_worker_pause": self._read_worker_pause,
             "set_worker_pause": self._set_worker_pause,
@@ -70,6 +76,16 @@ class MemoryConnection:
         self._database.before(name, parameters)
         self._begin()
         return _Result(run(**parameters))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A savepoint: what raises is undone."""
+        before = replace(self._tables, users=dict(self._tables.users), activities=dict(self._tables.activities))
+        try:
+            yield
+        except psycopg.Error:
+            self._tables = before
+            raise
 
     def commit(self) -> None:
         if self._begun:
@@ -107,19 +123,78 @@ class MemoryConnection:
     def _insert_users(self, **columns: list[Any]) -> list[Row]:
         users = self._tables.users
         inserted = []
-        taken = {handle_key(user["handle"]) for user in users.values()}
+        taken = self._taken_handles()
         for row in _rows(columns):
             if row["cognito_user_id"] not in users and handle_key(row["handle"]) not in taken:
-                users[row["cognito_user_id"]] = {"uuid": uuid4(), **row}
+                users[row["cognito_user_id"]] = {"uuid": uuid4(), **_NO_EVENTS, **_with_attributes(row)}
                 taken.add(handle_key(row["handle"]))
                 inserted.append((row["cognito_user_id"],))
         return inserted
+
+    def _update_users(self, **columns: list[Any]) -> list[Row]:
+        users = self._tables.users
+        updated = []
+        for row in map(_with_attributes, _rows(columns)):
+            name = row["cognito_user_id"]
+            if name not in users or users[name]["deleted_at"]:
+                continue
+            if _profile_order(users[name]) >= (row["profile_at"], row["profile_event"]):
+                continue
+            if handle_key(row["handle"]) in self._taken_handles(but=name):
+                raise psycopg.errors.UniqueViolation("users_handle_key")
+            users[name] = {**users[name], **row}
+            updated.append((name,))
+        return updated
+
+    def _taken_handles(self, but: str | None = None) -> set[str]:
+        others = (user for name, user in self._tables.users.items() if name != but)
+        return {handle_key(user["handle"]) for user in others if user["handle"] is not None}
+
+    def _delete_users(self, **columns: list[Any]) -> list[Row]:
+        users = self._tables.users
+        deleted = []
+        for row in _rows(columns):
+            name, deleted_at = row["cognito_user_id"], row["deleted_at"]
+            before = users.get(name, {"uuid": uuid4(), "cognito_user_id": name, "deleted_at": None})
+            if before["deleted_at"] is None or before["deleted_at"] > deleted_at:
+                users[name] = {
+                    **before,
+                    **_NO_EVENTS,
+                    **dict.fromkeys(("display_name", "handle", "email")),
+                    "attributes": {},
+                    "created_at": deleted_at,
+                    "deleted_at": deleted_at,
+                }
+                deleted.append((name,))
+        return deleted
+
+    def _lock_authors(self, cognito_user_ids: list[str]) -> list[Row]:
+        users = self._tables.users
+        return [(*row, users[row[0]]["deleted_at"] is not None) for row in self._find_users(sorted(cognito_user_ids))]
+
+    def _find_tombstones(self, cognito_user_ids: list[str]) -> list[Row]:
+        return [(name,) for name, _uuid, deleted in self._lock_authors(cognito_user_ids) if deleted]
+
+    def _erase_activities(
+        self, user_uuid: UUID, deleted_at: datetime, limit: int, created_at: datetime | None, uuid: UUID | None
+    ) -> list[Row]:
+        activities = self._tables.activities
+        places = sorted(
+            ((row["created_at"], row["uuid"]) for row in activities.values() if row["user_uuid"] == user_uuid),
+            reverse=True,
+        )
+        page = [place for place in places if created_at is None or place < (created_at, uuid)][:limit]
+        for _created_at, name in page:
+            row = activities[name]
+            if row["deleted_at"] is None or row["deleted_at"] > deleted_at:
+                activities[name] = {**row, "message": None, "deleted_at": deleted_at}
+        return page[-1:]
 
     def _insert_activities(self, **columns: list[Any]) -> list[Row]:
         activities = self._tables.activities
         new = [row for row in _rows(columns) if row["uuid"] not in activities]
         for row in new:
-            activities[row["uuid"]] = {**row, "replies_count": 0}
+            activities[row["uuid"]] = {**row, "replies_count": 0, "deleted_at": None}
         parents = {row["reply_to_activity_uuid"] for row in new} - {None}
         if not parents <= set(activities):
             raise psycopg.errors.ForeignKeyViolation("no such parent")
@@ -254,6 +329,17 @@ def handle_key(handle: str) -> str:
     normalized = unicodedata.normalize("NFKC", _without_unseen("", handle))
     # Letter by letter: a lower case of several characters (of U+0130) or that depends on the word (sigma) is not C's.
     return "".join(character.lower()[0] for character in normalized)
+
+
+_NO_EVENTS = dict.fromkeys(("profile_at", "profile_event", "deleted_at"))
+
+
+def _with_attributes(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "attributes": json.loads(row["attributes"])}
+
+
+def _profile_order(row: dict[str, Any]) -> tuple[datetime, UUID]:
+    return row["profile_at"] or row["created_at"], row["profile_event"] or UUID(int=0)
 
 
 def _rows(columns: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:

@@ -1,20 +1,23 @@
 """Writer: a batch becomes one transaction, and each of its messages one outcome.
 
-The steps: insert the users, insert the activities, commit, say what became of each. Where the database
-refuses the whole, the batch is halved until the message that it refuses is alone; the others commit.
+The steps: insert users, update users, insert activities, delete users, commit, say what became of each. A deletion is
+the last, so that what others reply to is there. Where the database refuses the whole, the batch is halved until the
+message that it refuses is alone; the others commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
 
 import psycopg
 import structlog
 
 from db.pool import ACQUIRE_TIMEOUT, CONNECT_TIMEOUT
-from db.tables.activities import ActivitiesInserted, NewActivity, insert_activities
-from db.tables.users import NewUser, UsersInserted, insert_users
+from db.tables.activities import NewActivity, insert_activities
+from db.tables.deletions import Deletion, delete_users
+from db.tables.users import NewProfile, NewUser, insert_users, update_users
+from db.tables.written import Written
 from signup_sync.backoff import exponential
-from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp
+from signup_sync.events import ActivityCreated, InvalidEvent, UserDeleted, UserSignedUp, UserUpdated
 from signup_sync.postgres.errors import Fault, describe, fault_of, is_too_slow
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.delivery import Delivery
@@ -96,18 +99,29 @@ class Writer:
                 self._clock.sleep(STALE_DELAY)
             else:
                 self._gate.committed()
-                return self._settle(batch, *written, began)
+                return self._settle(batch, written, began)
         raise AssertionError("count() does not end")
 
-    def _transaction(self, batch: Sequence[Delivery]) -> tuple[UsersInserted, ActivitiesInserted]:
+    def _transaction(self, batch: Sequence[Delivery]) -> Written:
         self._instrumentation.busy(self._transaction_limit)
-        users = [_new_user(d.event) for d in batch if isinstance(d.event, UserSignedUp)]
-        activities = [_new_activity(d.event) for d in batch if isinstance(d.event, ActivityCreated)]
+        events = [delivery.event for delivery in batch]
+        users = [_new_user(event) for event in events if isinstance(event, UserSignedUp)]
+        activities = [_new_activity(event) for event in events if isinstance(event, ActivityCreated)]
+        profiles = deletions = None
+        if len(users) + len(activities) < len(events):
+            profiles = [_new_profile(event) for event in events if isinstance(event, UserUpdated)]
+            deletions = [_deletion(event) for event in events if isinstance(event, UserDeleted)]
+        written = Written()
         with self._database.transaction() as connection:
-            return (
-                insert_users(connection, users) if users else UsersInserted(),
-                insert_activities(connection, activities) if activities else ActivitiesInserted(),
-            )
+            if users:
+                written.users = insert_users(connection, users)
+            if profiles:
+                written.updates = update_users(connection, profiles)
+            if activities:
+                written.activities = insert_activities(connection, activities)
+            if deletions:
+                written.deleted = delete_users(connection, deletions)
+        return written
 
     def _not_written(self, batch: Sequence[Delivery], error: psycopg.Error, began: float) -> list[Delivery] | None:
         """Say what becomes of a batch that was rolled back, and return what of it was committed after all; None says
@@ -138,32 +152,34 @@ class Writer:
                 return Fault.DATABASE, probe_error
         return fault_of(error), error
 
-    def _settle(
-        self, batch: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted, began: float
-    ) -> list[Delivery]:
+    def _settle(self, batch: Sequence[Delivery], written: Written, began: float) -> list[Delivery]:
         """The transaction is committed: find out what that means for each message."""
         ended = self._clock.monotonic()
-        committed = [delivery for delivery in batch if not self._put_off(delivery, users, activities)]
-        if users.handles_reassigned:
+        committed = [delivery for delivery in batch if not self._put_off(delivery, written)]
+        if reassigned := written.handles_reassigned():
             for delivery in committed:
-                _log_reassigned(delivery, users)
-        written = [*users.inserted, *map(str, activities.inserted)]
-        self._parked.wake(written)
+                _log_reassigned(delivery, reassigned)
+        self._parked.wake(written.keys())
         if committed:
-            self._instrumentation.committed(Committed(committed, users, activities, began, ended))
-        self._report(committed, users, activities)
+            self._instrumentation.committed(Committed(committed, written, began, ended))
+        self._report(committed, written)
         return committed
 
-    def _put_off(self, delivery: Delivery, users: UsersInserted, activities: ActivitiesInserted) -> bool:
+    def _put_off(self, delivery: Delivery, written: Written) -> bool:
         """Whether it was not written after all."""
         event = delivery.event
-        if isinstance(event, UserSignedUp) and event.data.cognito_user_id in users.refused:
+        if isinstance(event, ActivityCreated):
+            if event.id in written.activities.without_author:
+                self._wait_for(delivery, event.data.cognito_user_id, "unknown_author", "no such user so far")
+            elif event.id in written.activities.without_parent:
+                parent = str(event.data.reply_to_activity_uuid)
+                self._wait_for(delivery, parent, "unknown_parent", "no such activity so far")
+            else:
+                return False
+        elif event is not None and written.is_refused(event):
             self._acknowledger.dead(delivery, "rejected_by_database", "no free handle was found")
-        elif isinstance(event, ActivityCreated) and event.id in activities.without_author:
-            self._wait_for(delivery, event.data.cognito_user_id, "unknown_author", "no such user so far")
-        elif isinstance(event, ActivityCreated) and event.id in activities.without_parent:
-            parent = str(event.data.reply_to_activity_uuid)
-            self._wait_for(delivery, parent, "unknown_parent", "no such activity so far")
+        elif isinstance(event, UserUpdated) and event.data.cognito_user_id in written.updates.unknown:
+            self._wait_for(delivery, event.data.cognito_user_id, "unknown_user", "no such user so far")
         else:
             return False
         return True
@@ -173,15 +189,15 @@ class Writer:
         if seconds:
             self._parked.add(waited_for, delivery.message, reason, seconds, self._acknowledger.wake)
 
-    def _report(self, committed: Sequence[Delivery], users: UsersInserted, activities: ActivitiesInserted) -> None:
+    def _report(self, committed: Sequence[Delivery], written: Written) -> None:
         if not committed:
             return
         now = self._clock.monotonic()
         log.debug(
             "batch_committed",
             messages=len(committed),
-            users=len(users.inserted),
-            activities=len(activities.inserted),
+            users=len(written.users.inserted),
+            activities=len(written.activities.inserted),
             received_to_committed_ms=round(1000 * (now - min(delivery.received_at for delivery in committed)), 1),
         )
 
@@ -192,15 +208,27 @@ def _reason(error: InvalidEvent) -> FailureReason:
     return "unknown_type" if error.unknown_type else "invalid_event"
 
 
-def _log_reassigned(delivery: Delivery, users: UsersInserted) -> None:
+def _log_reassigned(delivery: Delivery, reassigned: Collection[str]) -> None:
     event = delivery.event
-    if isinstance(event, UserSignedUp) and event.data.cognito_user_id in users.handles_reassigned:
+    if isinstance(event, UserSignedUp | UserUpdated) and event.data.cognito_user_id in reassigned:
         log.info("handle_reassigned", **delivery.describe())
 
 
 def _new_user(event: UserSignedUp) -> NewUser:
     data = event.data
-    return NewUser(data.cognito_user_id, data.display_name, data.handle, data.email, event.time)
+    return NewUser(data.cognito_user_id, data.display_name, data.handle, data.email, event.time, data.attributes)
+
+
+def _new_profile(event: UserUpdated) -> NewProfile:
+    data = event.data
+    return NewProfile(
+        event.id, data.cognito_user_id, data.display_name, data.handle, data.email, event.time, data.attributes
+    )
+
+
+def _deletion(event: UserDeleted) -> Deletion:
+    data = event.data
+    return Deletion(data.cognito_user_id, event.time, erases=data.activities == "erase")
 
 
 def _new_activity(event: ActivityCreated) -> NewActivity:

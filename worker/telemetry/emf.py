@@ -60,7 +60,7 @@ class Emf:
         """Metrics by their dimensions: a name has a unit and a value."""
         yield {}, {**_counts(new), **_distributions(new), **_gauges(readings)}
         for type_, count in new.committed.items():
-            yield {"Type": type_}, _by_type(count, new.duplicates[type_])
+            yield {"Type": type_}, _by_type(count, new.duplicates[type_], new.ignored[type_])
         for name, counter in (("Retried", new.retried), ("DeadLettered", new.dead_lettered)):
             for reason, count in counter.items():
                 yield {"Reason": reason}, {name: ("Count", count)}
@@ -87,6 +87,7 @@ def _counts(new: Totals) -> dict[str, tuple[str, Value]]:
         "Received": ("Count", new.received),
         "Committed": ("Count", new.committed.total()),
         "Duplicates": ("Count", new.duplicates.total()),
+        "Ignored": ("Count", new.ignored.total()),
         "Retried": ("Count", new.retried.total()),
         "Released": ("Count", new.released),
         "DeadLettered": ("Count", new.dead_lettered.total()),
@@ -94,8 +95,8 @@ def _counts(new: Totals) -> dict[str, tuple[str, Value]]:
     }
 
 
-def _by_type(committed: int, duplicates: int) -> dict[str, tuple[str, Value]]:
-    return {"Committed": ("Count", committed), "Duplicates": ("Count", duplicates)}
+def _by_type(committed: int, duplicates: int, ignored: int) -> dict[str, tuple[str, Value]]:
+    return {"Committed": ("Count", committed), "Duplicates": ("Count", duplicates), "Ignored": ("Count", ignored)}
 
 
 def _distributions(new: Totals) -> dict[str, tuple[str, Value]]:

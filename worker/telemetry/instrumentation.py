@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from signup_sync.events import ActivityCreated, UserSignedUp
+from signup_sync.events import Event
 
 if TYPE_CHECKING:
-    from db.tables.activities import ActivitiesInserted
-    from db.tables.users import UsersInserted
     from db.tables.worker_pause import WorkerPause
+    from db.tables.written import Written
     from worker.aws.sqs import Received
     from worker.delivery import Delivery
 
@@ -24,32 +23,26 @@ if TYPE_CHECKING:
 class Committed:
     """A transaction that is committed.
 
-    `deliveries` are those that it settled, each with its event; what was in the tables before is a duplicate and in
-    neither `users` nor `activities`. `began` and `ended` are in seconds of `time.monotonic`.
+    `deliveries` are those that it settled, each with its event; what was in the tables before is a duplicate, and not
+    new in `written`. `began` and `ended` are in seconds of `time.monotonic`.
     """
 
     deliveries: "Sequence[Delivery]"
-    users: "UsersInserted"
-    activities: "ActivitiesInserted"
+    written: "Written"
     began: float
     ended: float = field(default_factory=time.monotonic)
 
     @property
-    def events(self) -> list[UserSignedUp | ActivityCreated]:
+    def events(self) -> list[Event]:
         return [delivery.event for delivery in self.deliveries if delivery.event is not None]
 
     @property
-    def new_events(self) -> list[UserSignedUp | ActivityCreated]:
+    def new_events(self) -> list[Event]:
         """Without the duplicates, whose time says nothing about how long anything took."""
         events = self.events
-        if len(events) == len(self.users.inserted) + len(self.activities.inserted):
+        if len(events) == sum(self.written.new().values()):
             return events
-        return [event for event in events if self._is_new(event)]
-
-    def _is_new(self, event: UserSignedUp | ActivityCreated) -> bool:
-        if isinstance(event, UserSignedUp):
-            return event.data.cognito_user_id in self.users.inserted
-        return event.id in self.activities.inserted
+        return [event for event in events if self.written.is_new(event)]
 
 
 @dataclass(frozen=True, slots=True)

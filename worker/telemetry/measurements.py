@@ -95,6 +95,7 @@ class Totals:
     received: int = 0
     committed: Counter[str] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)  # what came of somebody who is deleted
     retried: Counter[str] = field(default_factory=Counter)
     released: int = 0
     dead_lettered: Counter[str] = field(default_factory=Counter)
@@ -109,6 +110,7 @@ class Totals:
             self.received - earlier.received,
             self.committed - earlier.committed,
             self.duplicates - earlier.duplicates,
+            self.ignored - earlier.ignored,
             self.retried - earlier.retried,
             self.released - earlier.released,
             self.dead_lettered - earlier.dead_lettered,
@@ -202,11 +204,13 @@ class Measurements(Instrumentation):
         now = datetime.now(UTC)
         lags = Histogram(_LAG)
         lags.observe(max(0.0, (now - event.time).total_seconds()) for event in batch.new_events)
-        new = {"user.signed_up.v1": len(batch.users.inserted), "activity.created.v1": len(batch.activities.inserted)}
+        new = batch.written.new()
+        ignored = batch.written.ignored(batch.events)
         with self._lock:
             totals, minute = self._totals, self._minute()
             totals.committed.update(types)
-            totals.duplicates.update({type_: max(0, count - new[type_]) for type_, count in types.items()})
+            totals.ignored.update(ignored)
+            totals.duplicates.update({name: max(0, n - new[name] - ignored[name]) for name, n in types.items()})
             totals.batch_messages.observe([len(batch.deliveries)])
             totals.commit_seconds.observe([batch.ended - batch.began])
             totals.lag_seconds.add(lags)

@@ -13,11 +13,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from signup_sync.events import EVENT_TYPES
 from worker.failure import FAILURE_REASONS, RETRY_REASONS, WAITING_REASONS
 from worker.telemetry.measurements import Histogram
 from worker.telemetry.metrics_snapshot import MetricsSnapshot
 
-_TYPES = ("user.signed_up.v1", "activity.created.v1")
 _OPERATIONS = (
     "receive_message",
     "delete_message_batch",
@@ -60,13 +60,20 @@ class _WorkerCollector(Collector):
 def _totals(readings: MetricsSnapshot) -> Iterator[Metric]:
     totals = readings.totals
     yield CounterMetricFamily("signup_sync_received_messages", "Messages received.", value=totals.received)
-    yield _counter("signup_sync_committed_messages", "Messages committed.", "type", _TYPES, totals.committed)
+    yield _counter("signup_sync_committed_messages", "Messages committed.", "type", EVENT_TYPES, totals.committed)
     yield _counter(
         "signup_sync_duplicate_messages",
         "Committed messages that changed nothing, as their row was there.",
         "type",
-        _TYPES,
+        EVENT_TYPES,
         totals.duplicates,
+    )
+    yield _counter(
+        "signup_sync_ignored_messages",
+        "Committed messages that changed nothing, as their user is deleted.",
+        "type",
+        EVENT_TYPES,
+        totals.ignored,
     )
     yield _counter(
         "signup_sync_retried_messages", "Messages put off until later.", "reason", RETRY_REASONS, totals.retried

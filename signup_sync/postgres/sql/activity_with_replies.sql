@@ -9,6 +9,7 @@ SELECT
     activities.reply_to_activity_uuid,
     activities.expires_at,
     activities.created_at,
+    activities.deleted_at,
     (
         SELECT coalesce(json_agg(page), '[]')
         FROM (
@@ -22,7 +23,8 @@ SELECT
                 replies.likes_count,
                 replies.reply_to_activity_uuid,
                 replies.expires_at,
-                replies.created_at
+                replies.created_at,
+                replies.deleted_at
             FROM {schema}.activities AS replies
             INNER JOIN {schema}.users AS authors ON authors.uuid = replies.user_uuid
             WHERE
@@ -31,6 +33,8 @@ SELECT
                     coalesce(%(after_created_at)s::timestamptz, '-infinity'),
                     coalesce(%(after_uuid)s::uuid, '00000000-0000-0000-0000-000000000000')
                 )
+                -- What was replied to is shown as deleted.
+                AND (replies.deleted_at IS NULL OR replies.replies_count > 0)
                 AND (replies.expires_at IS NULL OR replies.expires_at > now())
             ORDER BY replies.created_at, replies.uuid
             LIMIT %(limit)s

@@ -23,6 +23,7 @@ SELECT
                     coalesce(%(created_at)s::timestamptz, 'infinity'),
                     coalesce(%(uuid)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
                 )
+                AND activities.deleted_at IS NULL
                 AND (activities.expires_at IS NULL OR activities.expires_at > now())
             ORDER BY activities.created_at DESC, activities.uuid DESC
             LIMIT %(limit)s

@@ -5,11 +5,23 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from typing import Any
+from uuid import UUID
 
 import pytest
 
 from db.connection import Connection
-from db.tables.users import HANDLE_MAX_LENGTH, NewUser, UsersInserted, find_users, insert_users
+from db.tables.users import (
+    HANDLE_MAX_LENGTH,
+    NewProfile,
+    NewUser,
+    UsersInserted,
+    UsersUpdated,
+    find_users,
+    insert_users,
+    update_users,
+)
 from tests.db.tables.rows import users
 from tests.support.wait import wait_until
 
@@ -242,3 +254,115 @@ def test_workers_with_the_same_users_in_opposite_orders_do_not_deadlock(database
 
     assert first | second == {u.cognito_user_id for u in everybody}
     assert not first & second
+
+
+def profile(
+    cognito_user_id: str, handle: str, hours: float, *, number: int = 1, attributes: dict[str, str] | None = None
+) -> NewProfile:
+    """New after so many hours; `number` is that of its event."""
+    at = NOON + timedelta(hours=hours)
+    return NewProfile(
+        UUID(int=number), cognito_user_id, f"Ada {number}", handle, "new@example.com", at, attributes or {}
+    )
+
+
+def row_of(connection: Connection, cognito_user_id: str) -> dict[str, Any]:
+    return next(row for row in users(connection) if row["cognito_user_id"] == cognito_user_id)
+
+
+def test_attributes_become_json(connection: Connection) -> None:
+    attributes = {"custom:tenant_id": "t-1", "locale": 'de "\\ \u00e9 \U0001f600'}
+
+    insert_users(connection, [NewUser("1", "Ada", "ada", None, NOON, attributes), user("2", "bob")])
+
+    assert row_of(connection, "1")["attributes"] == attributes
+    assert row_of(connection, "2")["attributes"] == {}
+
+
+def test_a_profile_replaces_all_of_the_one_before(connection: Connection) -> None:
+    insert_users(connection, [NewUser("1", "Ada", "ada", "old@example.com", NOON, {"locale": "en"})])
+
+    result = update_users(connection, [profile("1", "lovelace", 1, attributes={"custom:x": "y"})])
+
+    assert result == UsersUpdated(updated={UUID(int=1)})
+    row = row_of(connection, "1")
+    assert (row["handle"], row["display_name"], row["email"]) == ("lovelace", "Ada 1", "new@example.com")
+    assert (row["attributes"], row["created_at"]) == ({"custom:x": "y"}, NOON)
+
+
+def test_no_profiles_are_no_error(connection: Connection) -> None:
+    assert update_users(connection, []) == UsersUpdated()
+
+
+def test_the_profile_of_somebody_who_is_not_there_is_left_out(connection: Connection) -> None:
+    assert update_users(connection, [profile("1", "ada", 1)]) == UsersUpdated(unknown={"1"})
+
+
+def test_a_profile_that_is_older_than_the_sign_up_changes_nothing(connection: Connection) -> None:
+    insert_users(connection, [user("1", "ada")])
+
+    assert update_users(connection, [profile("1", "older", -1)]) == UsersUpdated()
+    assert handles(connection) == {"1": "ada"}
+
+
+def test_a_profile_twice_is_once(connection: Connection) -> None:
+    insert_users(connection, [user("1", "ada")])
+    update_users(connection, [profile("1", "lovelace", 1)])
+
+    assert update_users(connection, [profile("1", "lovelace", 1)]) == UsersUpdated()
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_the_newest_profile_wins_in_whatever_order_they_come(connection: Connection, together: bool) -> None:
+    profiles = [profile("1", f"ada{n}", hours, number=n) for n, hours in ((1, 2), (2, 5), (3, 5), (4, 3), (5, 0))]
+    for order in random.Random(1).sample(list(permutations(profiles)), 12):
+        insert_users(connection, [user("1", "ada")])
+        for batch in [list(order)] if together else [[one] for one in order]:
+            update_users(connection, batch)
+
+        assert handles(connection) == {"1": "ada3"}  # of two at the same time the greater id
+        connection.rollback()
+
+
+def test_a_handle_that_is_taken_is_treated_as_at_the_sign_up(connection: Connection) -> None:
+    insert_users(connection, [user("1", "ada"), user("2", "bob"), user("3", "eve")])
+
+    result = update_users(connection, [profile("2", "ADA", 1, number=2), profile("3", "mallory", 1, number=3)])
+
+    expected = "ADA-" + hash_of("2")[:6]
+    assert result == UsersUpdated(updated={UUID(int=2), UUID(int=3)}, handles_reassigned={"2": expected})
+    assert handles(connection) == {"1": "ada", "2": expected, "3": "mallory"}
+
+
+def test_a_handle_that_was_given_up_is_free(connection: Connection) -> None:
+    insert_users(connection, [user("1", "ada"), user("2", "bob")])
+    update_users(connection, [profile("1", "lovelace", 1)])
+
+    assert update_users(connection, [profile("2", "ada", 1)]).handles_reassigned == {}
+
+
+def test_ones_own_handle_is_not_taken(connection: Connection) -> None:
+    insert_users(connection, [user("1", "ada"), user("2", "ada")])
+
+    update_users(connection, [profile("1", "Ada", 1), profile("2", "ada", 1)])
+
+    assert handles(connection) == {"1": "Ada", "2": "ada-" + hash_of("2")[:6]}
+
+
+@pytest.mark.parametrize("connection", ["postgres"], indirect=True)
+@pytest.mark.server
+def test_of_two_workers_with_two_profiles_the_newer_one_wins(connection: Connection, database_url: str) -> None:
+    insert_users(connection, [user("1", "ada")])
+    connection.commit()
+    update_users(connection, [profile("1", "newer", 2, number=2)])
+    with closing(Connection.connect(database_url)) as other, ThreadPoolExecutor() as executor:
+        older = executor.submit(update_users, other, [profile("1", "older", 1)])
+        wait_until(lambda: blocks(connection, other), 10, "the other one does not wait")
+        connection.commit()
+
+        assert older.result(10) == UsersUpdated()
+
+
+def blocks(connection: Connection, other: Connection) -> bool:
+    row = connection.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", (other.info.backend_pid,)).fetchone()
+    return bool(row and row[0])

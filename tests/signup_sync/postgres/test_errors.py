@@ -49,7 +49,7 @@ def test_a_missing_value_is_the_message_s_fault(connection: Connection) -> None:
     error = caught_by(connection, INSERT_USER, PRIVATE, "Ada", None)
 
     assert PRIVATE in str(error)
-    check(error, Fault.MESSAGE, "23502 NotNullViolation (handle)")
+    check(error, Fault.MESSAGE, "23514 CheckViolation (users_named_unless_deleted)")
 
 
 def test_a_value_that_cannot_be_read_is_the_message_s_fault(connection: Connection) -> None:

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from db.connection import Connection
 from db.tables.activities import NewActivity, insert_activities
+from db.tables.deletions import Deletion, delete_users
 from db.tables.users import NewUser, insert_users
 from signup_sync.postgres.feed import Position, activity_with_replies, home_feed, user_with_activities
 from tests.support.postgres import Postgres
@@ -100,6 +101,20 @@ def test_what_has_expired_is_left_out_everywhere(connection: Connection) -> None
     assert messages(json.loads(user_with_activities(connection, "ada") or b"")["activities"]) == ["lasting"]
     assert json.loads(activity_with_replies(connection, parent) or b"")["replies"] == []
     assert activity_with_replies(connection, over) is None
+
+
+def test_what_is_erased_is_left_out_and_shown_as_deleted_where_it_was_replied_to(connection: Connection) -> None:
+    parent = post(connection, "erased", at=NOON)
+    post(connection, "erased, too", reply_to=parent)
+    inner = post(connection, "erased with a reply", at=NOON + HOUR, reply_to=parent)
+    post(connection, "kept", author="2", at=NOON + 2 * HOUR, reply_to=inner)
+    delete_users(connection, [Deletion("1", NOON + 3 * HOUR, erases=True)])
+
+    assert messages(home(connection)) == ["kept"]
+    assert user_with_activities(connection, "ada") is None
+    thread = json.loads(activity_with_replies(connection, parent) or b"")
+    assert (thread["message"], thread["handle"], thread["deleted_at"]) == (None, None, "2026-01-31T15:00:00+00:00")
+    assert [(reply["uuid"], reply["message"]) for reply in thread["replies"]] == [(str(inner), None)]
 
 
 def test_an_empty_feed_is_an_empty_array(connection: Connection) -> None:

@@ -207,7 +207,7 @@ def test_what_fails_in_one_queue_is_said_of_that_queue_and_the_other_goes_on(
 
 
 def test_both_queues_together_hold_no_more_than_one_may(system: MemorySystem, activities: MemoryQueue) -> None:
-    system.database.before = lambda name, _: system.clock.sleep(20) if name.endswith("_users") else None
+    system.database.before = lambda name, _: system.clock.sleep(20) if name.endswith(("_users", "_authors")) else None
     system.send(*(sign_up(f"user{n}") for n in range(100)))
     system.send(*(activity(f"user{n}") for n in range(100)), to=activities.url)
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 
-from db.tables.activities import ActivitiesInserted
 from db.tables.users import UsersInserted
+from db.tables.written import Written
 from signup_sync.events import parse_event
 from tests.support.admin import ADMIN
 from tests.support.events import sign_up
@@ -99,4 +99,4 @@ def commit(*deliveries: Delivery, new: set[str] | None = None, seconds: float = 
     """The transaction of sign-ups, which are `new` to the table or have been there before."""
     began = deliveries[0].received_at
     inserted = UsersInserted(new if new is not None else set())
-    return Committed(deliveries, inserted, ActivitiesInserted(), began=began, ended=began + seconds)
+    return Committed(deliveries, Written(inserted), began=began, ended=began + seconds)

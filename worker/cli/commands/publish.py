@@ -11,7 +11,7 @@ from uuid import UUID
 
 import click
 
-from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
+from signup_sync.events import ActivityCreated, Event, InvalidEvent, UserSignedUp, parse_event
 from signup_sync.publisher import NotPublished, Publisher, Unpublished
 from worker.cli.parameters import duration, text
 from worker.cli.progress import Advance, progress_bar
@@ -143,7 +143,7 @@ def _summary(total: int) -> str:
 @dataclass(frozen=True, slots=True)
 class _Line:
     number: int
-    event: UserSignedUp | ActivityCreated
+    event: Event
 
 
 class _FilePublication:
@@ -208,7 +208,7 @@ def _read(checked: IO[bytes]) -> Iterator[_Line]:
         yield _Line(int(number), parse_event(body.decode()))
 
 
-def _publish_one(event: UserSignedUp | ActivityCreated, *, as_json: bool) -> None:
+def _publish_one(event: Event, *, as_json: bool) -> None:
     with Publisher(EventsQueueSettings.from_environment().queue_url) as publisher:
         try:
             publisher.publish(event)
@@ -217,9 +217,7 @@ def _publish_one(event: UserSignedUp | ActivityCreated, *, as_json: bool) -> Non
     _print(event, None, None, as_json=as_json)
 
 
-def _print(
-    event: UserSignedUp | ActivityCreated, failure: Unpublished | None, line: int | None, *, as_json: bool
-) -> None:
+def _print(event: Event, failure: Unpublished | None, line: int | None, *, as_json: bool) -> None:
     if as_json:
         place = {} if line is None else {"line": line}
         why = {} if failure is None else {"code": failure.code, "reason": failure.reason}
