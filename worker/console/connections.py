@@ -13,6 +13,7 @@ How long a form may take is in `worker.console.request`.
 
 import asyncio
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_CONNECTIONS = 100
@@ -53,6 +54,16 @@ class BoundedConnection(H11Protocol):
         super().on_response_complete()
         if self.cycle is answered:
             self._expect_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """The rest of a request is none. Its page may be under way, and would be sent behind this."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -42,6 +42,17 @@ def answer_to(console: ConsoleThread, request: bytes) -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
+def test_a_body_that_is_none_costs_its_request_and_is_no_defect(console: ConsoleThread, operator: Operator) -> None:
+    """The page is being made already when the head has come, and the rest with it."""
+    for host, cookie in (("127.0.0.1", operator.cookie), ("127.0.0.1", "none"), ("evil.example", "none")):
+        lines = ["GET /audit HTTP/1.1", f"Host: {host}", f"Cookie: {cookie}", "Transfer-Encoding: chunked", "", ""]
+        status, _ = answer_to(console, "\r\n".join([*lines, "no chunk", ""]).encode())
+        assert status == 400
+
+    assert operator.get("/audit").status == 200
+    assert [line for line in console.log if line["event"] == "page_failed"] == []
+
+
 @pytest.mark.parametrize("path", ["/letters/look", "/letters/act", "/letters/x/check", "/users", "/logout"])
 def test_a_form_without_a_session_is_answered_before_it_is_read(console: ConsoleThread, path: str) -> None:
     assert answer_to(console, form(path, MAX_FORM) + b"text=") == (303, "")
