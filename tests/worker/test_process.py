@@ -44,7 +44,7 @@ BAD = {
     "wrong specversion": (changed(ADA, specversion="0.3"), "invalid_event"),
     "missing field": (without(ADA, "time"), "invalid_event"),
     "missing type": (without(ADA, "type"), "invalid_event"),
-    "unknown type": (changed(ADA, type="user.deleted.v1"), "unknown_type"),
+    "unknown type": (changed(ADA, type="user.merged.v1"), "unknown_type"),
     "unknown version": (changed(ADA, type="user.signed_up.v2"), "unknown_type"),
     "U+0000": (sign_up("nul", display_name="a\0b"), "invalid_event"),
     "a lone surrogate": (sign_up("lone", display_name="a\ud800b"), "invalid_event"),
