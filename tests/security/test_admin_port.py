@@ -29,7 +29,7 @@ def dripping(host: str, port: int, source: str) -> Iterator[None]:
             ):
                 client.settimeout(0.5)
                 client.sendall(b"GET /livez HTTP/1.0\r\nX: ")
-                while not over.wait(0.1):
+                while not over.wait(0.3):
                     client.sendall(b"x")
 
     threads = [threading.Thread(target=drip) for _ in range(ATTACKERS)]
