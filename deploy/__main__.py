@@ -11,20 +11,20 @@ import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy import image, lambda_zip, owner_task
+from deploy import choices, image, lambda_zip, owner_task
 from deploy.environment import FOLDER as ENVIRONMENTS
 from deploy.environment import Environment, InvalidEnvironment
 from deploy.image import ImageNotBuilt
 from deploy.owner_task import TaskFailed
 from deploy.stacks import FOLDER as TEMPLATES
-from deploy.stacks import Stack, StackFailed
+from deploy.stacks import NEVER_MADE, Stack, StackFailed
 
-# In this order; what they promise each other is in their outputs and parameters.
+# What stays and what goes with `deploy/destroy`; `deployment_order` says what is deployed when.
 DATA = ("artifacts", "network", "queues", "database", "sign-up")
 COMPUTE = ("tasks", "service", "rotation", "alarms")
 PROTECTED = ("queues", "database", "sign-up")
 
-OWNER_COMMANDS = (["db", "migrate"], ["db", "grant-worker"])
+SCRIPT_PARAMETERS = {"ReaderRole"}  # of an environment, and of no template
 
 
 class Refused(click.ClickException):
@@ -78,6 +78,7 @@ def environment_options(command: Any) -> Any:
 @cli.command
 @environment_options
 @click.option("--image", "image_name", help="An image that is in a registry already, with its tag or digest.")
+@click.option("--promote", metavar="ENVIRONMENT", help="The image that this environment runs, copied.")
 @click.option("--dry-run", is_flag=True, help="Show the change sets and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outputs as one JSON object.")
 def deploy(
@@ -85,6 +86,7 @@ def deploy(
     environments: Path,
     templates: Path,
     image_name: str | None,
+    promote: str | None,
     *,
     yes: bool,
     dry_run: bool,
@@ -93,31 +95,39 @@ def deploy(
     """Create or update ENVIRONMENT, as `deploy/environments/ENVIRONMENT.toml` says.
 
     Each stack's change set is shown and confirmed before it is carried out. Workers are updated after the database has
-    been migrated. Whatever fails, running it again goes on from there: CloudFormation rolls back what it had begun.
+    been migrated, and the Lambda after the workers. Whatever fails, running it again goes on from there: CloudFormation
+    rolls back what it had begun.
 
     \b
     Examples:
       deploy/deploy dev
       deploy/deploy prod --dry-run
+      deploy/deploy prod --promote dev
       deploy/deploy prod --yes --json > outputs.json
     """
     target = open_target(environment, environments, templates)
+    if image_name is not None and promote is not None:
+        raise Refused("--image and --promote exclude each other")
     account = target.client("sts").get_caller_identity()["Account"]
     click.echo(f"{target.environment.name}: account {account}, {target.environment.region}", err=True)
     check_parameters(target)
-    tag = image.current_tag() if image_name is None and not dry_run else ""
+    source = promoted(target, environments, promote) if promote is not None else None
+    tag = image.current_tag() if image_name is None and source is None and not dry_run else ""
     target.values["S3PrefixListId"] = s3_prefix_list(target)
     target.values |= target.environment.parameters
     outputs: dict[str, str] = {}
-    for name in (*DATA, *COMPUTE):
+    for name in deployment_order(target):
         if name == "rotation" and target.values.get("DatabaseLogin") == "iam":
+            stop_rotation(target, yes=yes, dry_run=dry_run)
             continue
         if not deploy_stack(target, name, outputs, yes=yes, dry_run=dry_run):
             break
         if name == "artifacts" and not dry_run:
-            target.values |= upload(target, image_name, tag)
+            make_cluster_role(target)
+            target.values |= upload_lambda(target) | named(image_name or upload_image(target, source, tag))
         elif name == "artifacts":
-            target.values |= {"LambdaKey": lambda_zip.build().key, "Image": image_name or outputs["ImageRepositoryUri"]}
+            target.values |= {"LambdaKey": lambda_zip.build().key}
+            target.values |= named(image_name or (source[1] if source else outputs["ImageRepositoryUri"]))
         elif name == "tasks" and not dry_run:
             prepare_database(target)
     show(outputs, as_json=as_json)
@@ -156,12 +166,31 @@ def open_target(environment: str, environments: Path, templates: Path) -> Target
 
 
 def check_parameters(target: Target) -> None:
-    """Refuse a parameter that no template has: it is misspelt. Raises `InvalidEnvironment`."""
-    left = set(target.environment.parameters)
+    """Refuse what no template has, which is misspelt, and what does not go together. Raises `InvalidEnvironment`."""
+    left = target.environment.parameters.keys() - SCRIPT_PARAMETERS
     for name in (*DATA, *COMPUTE):
         left -= target.stack(name).declared()
     if left:
         raise InvalidEnvironment(f"{target.environment.name}.toml: no template has a parameter {min(left)}")
+    try:
+        choices.check(target.environment.parameters)
+    except InvalidEnvironment as error:
+        raise InvalidEnvironment(f"{target.environment.name}.toml: {error}") from None
+
+
+def deployment_order(target: Target) -> tuple[str, ...]:
+    """The stacks, in the order in which they are deployed.
+
+    The worker comes before the Lambda, so that it knows whatever the Lambda sends. A user pool that is new comes before
+    the worker, whose reconciliation names it: nothing sends from there yet.
+    """
+    sign_up = target.stack("sign-up")
+    deployed = {} if sign_up.status() in NEVER_MADE else sign_up.deployed_parameters()
+    pool = target.environment.parameters.get("ExistingUserPoolId", "")
+    if deployed.get("ExistingUserPoolId") != pool:
+        return (*DATA, *COMPUTE)
+    target.values |= sign_up.outputs()
+    return (*DATA[:-1], "tasks", "service", "sign-up", *COMPUTE[2:])
 
 
 def s3_prefix_list(target: Target) -> str:
@@ -177,6 +206,8 @@ def s3_prefix_list(target: Target) -> str:
 def deploy_stack(target: Target, name: str, outputs: dict[str, str], *, yes: bool, dry_run: bool) -> bool:
     """Show, confirm and carry out; collect the stack's outputs. False: a dry run that cannot see further."""
     stack = target.stack(name)
+    if stack.status() in NEVER_MADE and not clear_away(target, stack, yes=yes, dry_run=dry_run):
+        return False
     change_set, changes = stack.propose(target.values, target.environment.tags)
     click.echo(f"{name}:{'' if changes else ' no changes'}", err=True)
     for change in changes:
@@ -196,6 +227,24 @@ def deploy_stack(target: Target, name: str, outputs: dict[str, str], *, yes: boo
     return True
 
 
+def clear_away(target: Target, stack: Stack, *, yes: bool, dry_run: bool) -> bool:
+    """Delete what a failed creation has left of a stack, which has never held anybody's data. False: a dry run."""
+    click.echo(f"{stack.name}: {stack.status()}, its creation failed: {stack.first_failure()}", err=True)
+    if dry_run:
+        click.echo("  a deployment deletes what is left of it and makes it anew; what follows depends on it", err=True)
+        return False
+    if not yes and not click.confirm("  Delete what is left of it, and make it anew?", err=True):
+        raise Refused(f"stopped before {stack.name}; what was deployed until here stays")
+    for database in stack.remaining("AWS::RDS::DBInstance"):
+        target.client("rds").modify_db_instance(
+            DBInstanceIdentifier=database, DeletionProtection=False, ApplyImmediately=True
+        )
+    for pool in stack.remaining("AWS::Cognito::UserPool"):
+        target.client("cognito-idp").update_user_pool(UserPoolId=pool, DeletionProtection="INACTIVE")
+    stack.delete()
+    return True
+
+
 def carry_out(stack: Stack, change_set: str, *, yes: bool) -> None:
     if not yes and not click.confirm("  Carry this out?", err=True):
         stack.discard(change_set)
@@ -206,30 +255,79 @@ def carry_out(stack: Stack, change_set: str, *, yes: bool) -> None:
         raise Refused(f"interrupted; CloudFormation goes on with {stack.name}") from None
 
 
-def upload(target: Target, image_name: str | None, tag: str) -> dict[str, str]:
-    """Put the Lambda's zip and the image where the templates find them; return the parameters that name them."""
+def make_cluster_role(target: Target) -> None:
+    """Make the role that ECS itself works with, long before an account's first cluster needs it.
+
+    ECS would make it with the cluster, and fail because it cannot be assumed yet (Amazon ECS Developer Guide, "Using
+    service-linked roles for Amazon ECS"; IAM User Guide, "Troubleshoot IAM", "Changes that I make are not always
+    immediately visible").
+    """
+    iam = target.client("iam")
+    if not iam.list_roles(PathPrefix="/aws-service-role/ecs.amazonaws.com/")["Roles"]:
+        click.echo("  the service-linked role of ECS, which this account has not had", err=True)
+        iam.create_service_linked_role(AWSServiceName="ecs.amazonaws.com")
+
+
+def promoted(target: Target, environments: Path, name: str) -> tuple[Any, str]:
+    """A client of ECR for another environment's registry, and the image that runs there."""
+    region = Environment.read(name, environments).region
+    cloudformation = target.session.client("cloudformation", region_name=region)
+    parameters = Stack(cloudformation, "tasks", name, target.templates).deployed_parameters()
+    if "Image" not in parameters:
+        raise Refused(f"{name} runs no image in this account; deploy it first, or give --image")
+    return target.session.client("ecr", region_name=region), parameters["Image"]
+
+
+def upload_lambda(target: Target) -> dict[str, str]:
+    """Put the Lambda's zip where the templates find it; return the parameter that names it."""
     package = lambda_zip.build()
     bucket = target.values["ArtifactsBucket"]
     target.client("s3").put_object(Bucket=bucket, Key=package.key, Body=package.content)
     click.echo(f"  the Lambda: {len(package.content):,} bytes, {package.key}", err=True)
-    if image_name is None:
-        image.fetch_certificates()
-        image_name = image.push(
-            target.client("ecr"),
-            target.values["ImageRepositoryName"],
-            target.values["ImageRepositoryUri"],
-            tag,
-            target.values.get("CpuArchitecture", "X86_64"),
-        )
-    return {"LambdaKey": package.key, "Image": image_name}
+    return {"LambdaKey": package.key}
+
+
+def upload_image(target: Target, source: tuple[Any, str] | None, tag: str) -> str:
+    """Put the image into the environment's repository, from another one or from this clone; return its name."""
+    ecr = target.client("ecr")
+    repository, uri = target.values["ImageRepositoryName"], target.values["ImageRepositoryUri"]
+    if source is not None:
+        return image.copy(*source, ecr, repository, uri)
+    image.fetch_certificates()
+    return image.push(ecr, repository, uri, tag, target.values.get("CpuArchitecture", "X86_64"))
+
+
+def named(image_name: str) -> dict[str, str]:
+    """The parameters for an image, and for the repository that the tasks may then pull from."""
+    arn = image.repository_arn(image_name)
+    return {"Image": image_name} | ({"ImageRepositoryArn": arn} if arn is not None else {})
 
 
 def prepare_database(target: Target) -> None:
     """Migrate, and make the worker's role, before a worker of this version runs."""
-    for command in OWNER_COMMANDS:
-        iam = ["--iam"] if command[-1] == "grant-worker" and target.values.get("DatabaseLogin") == "iam" else []
-        click.echo(f"  signup-sync {' '.join([*command, *iam])}", err=True)
-        owner_task.run(target.client("ecs"), target.values, [*command, *iam])
+    for command in owner_commands(target.values):
+        click.echo(f"  signup-sync {' '.join(command)}", err=True)
+        owner_task.run(target.client("ecs"), target.values, command)
+
+
+def owner_commands(values: Mapping[str, str]) -> list[list[str]]:
+    """What the tables' owner does before a worker of this version runs."""
+    iam = ["--iam"] if values.get("DatabaseLogin") == "iam" else []
+    reader = values.get("ReaderRole")
+    return [["db", "migrate"], ["db", "grant-worker", *iam], *([["db", "grant-reader", reader]] if reader else [])]
+
+
+def stop_rotation(target: Target, *, yes: bool, dry_run: bool) -> None:
+    """Remove the rotation of a password that is no longer used, if there is one."""
+    stack = target.stack("rotation")
+    if stack.status() is None:
+        return
+    click.echo("rotation: is removed, since the worker logs in by IAM", err=True)
+    if dry_run:
+        return
+    if not yes and not click.confirm("  Carry this out?", err=True):
+        raise Refused("stopped before rotation; what was deployed until here stays")
+    stack.delete()
 
 
 def unprotect(target: Target, name: str) -> None:

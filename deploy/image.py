@@ -1,6 +1,7 @@
 """The worker's image: built from this clone with Docker or Podman, and pushed to the environment's repository."""
 
 import base64
+import re
 import shutil
 import subprocess
 import urllib.request
@@ -10,6 +11,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 _ROOT = Path(__file__).parents[1]
+
+# ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY (Amazon ECR User Guide, "Amazon ECR private registries").
+_ECR_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([a-z0-9._/-]+)(?:[:@].+)?")
 
 CERTIFICATES = _ROOT / "deploy" / "certificates" / "rds-global-bundle.pem"
 # Amazon RDS User Guide, "Using SSL/TLS to encrypt a connection to a DB instance or cluster", "Download certificate
@@ -23,21 +27,55 @@ class ImageNotBuilt(Exception):
     """One line that says why, and what to do."""
 
 
-def current_tag() -> str:
-    """The commit that is checked out. Raises `ImageNotBuilt` when there is more in the clone than that commit."""
+def current_tag(root: Path = _ROOT) -> str:
+    """The commit that is checked out. Raises `ImageNotBuilt` when the image would hold more than that commit.
+
+    Other changes, such as those of an environment's parameters, are no concern of the image's.
+    """
     downloaded = f":!{CERTIFICATES.relative_to(_ROOT)}"
-    if _run("git", "status", "--porcelain", "--", ".", downloaded):
-        raise ImageNotBuilt("the clone has changes that are not committed: commit them, or give --image")
-    return _run("git", "rev-parse", "--short=12", "HEAD")
+    if changed := _run("git", "status", "--porcelain", "--", *_sources(root), downloaded, cwd=root):
+        first = changed.splitlines()[0].split(maxsplit=1)[1]
+        raise ImageNotBuilt(
+            f"{first} is not committed, and the image is named by its commit: commit it, or give --image"
+        )
+    return _run("git", "rev-parse", "--short=12", "HEAD", cwd=root)
+
+
+def repository_arn(image: str) -> str | None:
+    """The ARN of the repository that an image of ECR is in, from its name; None for one of another registry."""
+    match = _ECR_IMAGE.fullmatch(image)
+    if match is None:
+        return None
+    account, region, repository = match.groups()
+    partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+    return f"arn:{partition}:ecr:{region}:{account}:repository/{repository}"
+
+
+def copy(source: Any, image: str, ecr: Any, repository: str, uri: str) -> str:
+    """Copy an image of one repository into another, under the same tag; return its name there.
+
+    `source` and `ecr` are clients of ECR: for the registry that has the image, and for the one that gets it. Raises
+    `ImageNotBuilt`.
+    """
+    name, _, tag = image.rpartition(":")
+    copied = f"{uri}:{tag}"
+    if repository_arn(image) is None or "@" in name:
+        raise ImageNotBuilt(f"{image} is no image of ECR with a tag: give its name with --image")
+    if not _exists(ecr, repository, tag):
+        engine = _engine()
+        _log_in(source, engine)
+        _show(engine, "pull", image)
+        _show(engine, "tag", image, copied)
+        _log_in(ecr, engine)
+        _show(engine, "push", copied)
+    return copied
 
 
 def push(ecr: Any, repository: str, uri: str, tag: str, architecture: str) -> str:
     """Build and push unless the repository has this tag; return the image's name with its tag."""
     image = f"{uri}:{tag}"
     if not _exists(ecr, repository, tag):
-        engine = next((name for name in ("docker", "podman") if shutil.which(name)), None)
-        if engine is None:
-            raise ImageNotBuilt("neither docker nor podman is installed: install one, or give --image")
+        engine = _engine()
         arguments = ["--build-arg", f"VERSION={tag}", "--build-arg", f"REVISION={tag}"]
         _show(engine, "build", "--platform", PLATFORMS[architecture], *arguments, "--tag", image, str(_ROOT))
         _log_in(ecr, engine)
@@ -54,6 +92,19 @@ def fetch_certificates(url: str = CERTIFICATES_URL, path: Path = CERTIFICATES) -
     if not content.startswith(b"-----BEGIN CERTIFICATE-----"):
         raise ImageNotBuilt(f"{url} is not a bundle of certificates")
     path.write_bytes(content)
+
+
+def _sources(root: Path) -> list[str]:
+    """What the image is built from."""
+    lines = (root / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    return ["Dockerfile", ".dockerignore", *(line.removeprefix("!") for line in lines if line.startswith("!"))]
+
+
+def _engine() -> str:
+    engine = next((name for name in ("docker", "podman") if shutil.which(name)), None)
+    if engine is None:
+        raise ImageNotBuilt("neither docker nor podman is installed: install one, or give --image")
+    return engine
 
 
 def _exists(ecr: Any, repository: str, tag: str) -> bool:
@@ -75,8 +126,8 @@ def _log_in(ecr: Any, engine: str) -> None:
         raise ImageNotBuilt(f"{engine} login: {result.stderr.strip()}")
 
 
-def _run(*command: str) -> str:
-    result = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+def _run(*command: str, cwd: Path) -> str:
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)  # noqa: S603
     if result.returncode != 0:
         raise ImageNotBuilt(f"{' '.join(command)}: {result.stderr.strip()}")
     return result.stdout.strip()

@@ -1,9 +1,16 @@
-"""One-off tasks of the tables' owner: `db migrate` and `db grant-worker`."""
+"""One-off tasks of the tables' owner: `db migrate`, `db grant-worker` and `db grant-reader`."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from botocore.exceptions import ClientError
+
+# A role can be used some seconds after it was made, of which ECS says so (IAM User Guide, "Troubleshoot IAM", "Changes
+# that I make are not always immediately visible").
+_ROLE_IS_TOO_NEW = ("unable to assume", "AccessDenied")
+ATTEMPTS = 6
+RETRY_DELAY = 10  # seconds
 POLLING_INTERVAL = 2  # seconds
 MAX_WAIT = 1800  # seconds
 
@@ -12,9 +19,46 @@ class TaskFailed(Exception):
     """One line that says how it ended, and where its log is."""
 
 
-def run(ecs: Any, values: Mapping[str, str], command: list[str]) -> None:
-    """Run the owner's task with this command and wait until it has ended well. Raises `TaskFailed`."""
-    answer = ecs.run_task(
+def run(
+    ecs: Any, values: Mapping[str, str], command: list[str], *, pause: Callable[[float], None] = time.sleep
+) -> None:
+    """Run the owner's task with this command and wait until it has ended well. Raises `TaskFailed`.
+
+    One that could not start since its role is new is started again; it has done nothing.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _run_once(ecs, values, command)
+        except _RoleTooNew:
+            pause(RETRY_DELAY)
+    return _run_once(ecs, values, command)
+
+
+class _RoleTooNew(TaskFailed):
+    """ECS could not use a role of the task."""
+
+
+def _run_once(ecs: Any, values: Mapping[str, str], command: list[str]) -> None:
+    try:
+        answer = _start(ecs, values, command)
+    except ClientError as error:
+        if "unable to assume" in str(error):
+            raise _RoleTooNew(f"{' '.join(command)}: not started: {error}") from error
+        raise
+    if failures := answer.get("failures"):
+        raise TaskFailed(f"{' '.join(command)}: not started: {failures[0].get('reason')}")
+    task = _wait_until_stopped(ecs, values["ClusterName"], answer["tasks"][0]["taskArn"])
+    container = task["containers"][0]
+    if container.get("exitCode") == 0:
+        return
+    reason = container.get("reason") or task.get("stoppedReason") or f"exit status {container.get('exitCode')}"
+    never_ran = container.get("exitCode") is None
+    failed = _RoleTooNew if never_ran and any(text in reason for text in _ROLE_IS_TOO_NEW) else TaskFailed
+    raise failed(f"{' '.join(command)}: {reason}; its log is in {values['TaskLogGroupName']}, stream owner/...")
+
+
+def _start(ecs: Any, values: Mapping[str, str], command: list[str]) -> dict[str, Any]:
+    answer: dict[str, Any] = ecs.run_task(
         cluster=values["ClusterName"],
         taskDefinition=values["OwnerTaskArn"],
         launchType="FARGATE",
@@ -23,17 +67,11 @@ def run(ecs: Any, values: Mapping[str, str], command: list[str]) -> None:
             "awsvpcConfiguration": {
                 "subnets": values["SubnetIds"].split(","),
                 "securityGroups": [values["WorkerSecurityGroupId"]],
-                "assignPublicIp": "DISABLED",
+                "assignPublicIp": values["AssignPublicIp"],
             }
         },
     )
-    if failures := answer.get("failures"):
-        raise TaskFailed(f"{' '.join(command)}: not started: {failures[0].get('reason')}")
-    task = _wait_until_stopped(ecs, values["ClusterName"], answer["tasks"][0]["taskArn"])
-    container = task["containers"][0]
-    if container.get("exitCode") != 0:
-        reason = container.get("reason") or task.get("stoppedReason") or f"exit status {container.get('exitCode')}"
-        raise TaskFailed(f"{' '.join(command)}: {reason}; its log is in {values['TaskLogGroupName']}, stream owner/...")
+    return answer
 
 
 def _wait_until_stopped(ecs: Any, cluster: str, task_arn: str) -> dict[str, Any]:

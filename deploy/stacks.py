@@ -17,6 +17,17 @@ CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAN
 POLLING_INTERVAL = 3  # seconds
 MAX_WAIT = 3600  # seconds: a Multi-AZ database takes a quarter of an hour
 
+# Its creation has failed: such a stack can only be deleted (CloudFormation User Guide, "Stack status codes"). In
+# ROLLBACK_FAILED some of it is left, for one a database that is protected.
+NEVER_MADE = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+
+# What cannot be changed as it is, and what to do (CloudFormation User Guide, "Stack status codes" and "Continue rolling
+# back an update").
+_STUCK = {
+    "UPDATE_ROLLBACK_FAILED": "mend the cause, then: aws cloudformation continue-update-rollback --stack-name {name}",
+    "DELETE_FAILED": "mend the cause, then: aws cloudformation delete-stack --stack-name {name}",
+}
+
 # What a change set that changes nothing gives as its reason (CloudFormation has no code for it).
 _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
@@ -70,12 +81,34 @@ class Stack:
         stack = self._cloudformation.describe_stacks(StackName=self.full_name)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
+    def deployed_parameters(self) -> dict[str, str]:
+        """The values that it was deployed with; none if it is not there."""
+        if self.status() is None:
+            return {}
+        stack = self._cloudformation.describe_stacks(StackName=self.full_name)["Stacks"][0]
+        return {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in stack.get("Parameters", [])}
+
+    def remaining(self, resource_type: str) -> list[str]:
+        """The names of what it has of this type, also after a creation that was rolled back."""
+        answer = self._cloudformation.list_stack_resources(StackName=self.full_name)
+        return [
+            resource["PhysicalResourceId"]
+            for resource in answer["StackResourceSummaries"]
+            if resource["ResourceType"] == resource_type
+            and resource["ResourceStatus"] != "DELETE_COMPLETE"
+            and resource.get("PhysicalResourceId")
+        ]
+
+    def first_failure(self) -> str:
+        """The first resource that failed, and CloudFormation's reason."""
+        return self._first_failure(None)
+
     def propose(self, values: Mapping[str, str], tags: Mapping[str, str]) -> tuple[str, list[Change]]:
         """Make a change set; return its ARN and what it would do, which may be nothing. Raises `StackFailed`."""
         status = self.status()
-        if status == "ROLLBACK_COMPLETE":  # its creation failed; such a stack can only be deleted
-            self.delete()
-            status = None
+        if status in _STUCK:
+            what = _STUCK[status].format(name=self.full_name)
+            raise StackFailed(f"{self.name}: {status}: {self.first_failure()}; {what}")
         parameters = self.parameters(values)
         change_set: str = self._cloudformation.create_change_set(
             StackName=self.full_name,
@@ -100,7 +133,8 @@ class Stack:
         self._cloudformation.execute_change_set(ChangeSetName=change_set)
         status = self._wait(report)
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            raise StackFailed(f"{self.name}: {status}: {self._first_failure(began)}")
+            again = "; run it again: what is left is deleted, and made anew" if status in NEVER_MADE else ""
+            raise StackFailed(f"{self.name}: {status}: {self._first_failure(began)}{again}")
 
     def protect(self, *, on: bool) -> None:
         """Whether CloudFormation refuses to delete it."""
@@ -108,8 +142,7 @@ class Stack:
 
     def set_parameter(self, name: str, value: str) -> None:
         """Change one parameter, if the template has it, and leave everything else as it is. Raises `StackFailed`."""
-        stack = self._cloudformation.describe_stacks(StackName=self.full_name)["Stacks"][0]
-        current = {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in stack.get("Parameters", [])}
+        current = self.deployed_parameters()
         if current.get(name, value) == value:
             return
         self._cloudformation.update_stack(

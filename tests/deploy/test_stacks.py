@@ -59,7 +59,7 @@ def test_all_is_created_but_what_the_local_server_does_not_know(deployed: Deploy
     cloudformation = deployed.ask("cloudformation")
     missing: dict[str, set[str]] = {}
     for name in names():
-        answer = cloudformation.list_stack_resources(StackName=f"signup-sync-dev-{name}")
+        answer = cloudformation.list_stack_resources(StackName=f"signup-sync-prod-{name}")
         created = {r["LogicalResourceId"] for r in answer["StackResourceSummaries"]}
         expected = {key for key, resource in read(name)["Resources"].items() if "Condition" not in resource}
         if lacking := expected - created:
@@ -122,7 +122,7 @@ def test_the_queues_point_at_each_other_and_keep_messages_for_fourteen_days(depl
 
 
 def test_the_schedule_runs_the_reconciliation_of_this_pool(deployed: Deployed) -> None:
-    schedule = deployed.ask("scheduler").get_schedule(Name="signup-sync-dev-reconcile")
+    schedule = deployed.ask("scheduler").get_schedule(Name="signup-sync-prod-reconcile")
     arn = schedule["Target"]["EcsParameters"]["TaskDefinitionArn"]
     task = deployed.ask("ecs").describe_task_definition(taskDefinition=arn)["taskDefinition"]
 
@@ -131,9 +131,9 @@ def test_the_schedule_runs_the_reconciliation_of_this_pool(deployed: Deployed) -
 
 
 def test_there_is_an_alarm_for_each_thing_that_wakes_somebody(deployed: Deployed) -> None:
-    alarms = deployed.ask("cloudwatch").describe_alarms(AlarmNamePrefix="signup-sync-dev-")["MetricAlarms"]
+    alarms = deployed.ask("cloudwatch").describe_alarms(AlarmNamePrefix="signup-sync-prod-")["MetricAlarms"]
 
-    assert {alarm["AlarmName"].removeprefix("signup-sync-dev-") for alarm in alarms} == {
+    assert {alarm["AlarmName"].removeprefix("signup-sync-prod-") for alarm in alarms} == {
         "database-connections",
         "database-storage",
         "dead-letters",
@@ -195,23 +195,23 @@ def test_a_change_that_is_not_confirmed_is_not_made(deployed: Deployed) -> None:
 
 
 def test_nothing_is_removed_unless_the_environments_name_is_typed(deployed: Deployed) -> None:
-    result = run_deploy(deployed.folder, deployed.address, "destroy", "--with-data", answer="prod\n")
+    result = run_deploy(deployed.folder, deployed.address, "destroy", "--with-data", answer="dev\n")
 
     assert result.returncode == 2
     assert all(exists(deployed, name) for name in names())
 
 
 def test_a_misspelt_parameter_is_named_before_anything_is_done(deployed: Deployed, tmp_path: Path) -> None:
-    (tmp_path / "dev.toml").write_text('region = "us-east-1"\n[parameters]\nInstanceClas = "db.t4g.micro"\n')
+    (tmp_path / "prod.toml").write_text('region = "us-east-1"\n[parameters]\nInstanceClas = "db.t4g.micro"\n')
 
     result = run_deploy(deployed.folder, deployed.address, "deploy", "--environments", str(tmp_path))
 
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1] == "Error: dev.toml: no template has a parameter InstanceClas"
+    assert result.stderr.splitlines()[-1] == "Error: prod.toml: no template has a parameter InstanceClas"
 
 
 def test_a_deployment_of_code_that_is_in_no_commit_is_refused_before_anything_is_done(deployed: Deployed) -> None:
-    marker = ROOT / f"uncommitted-{uuid.uuid4().hex}"
+    marker = ROOT / "worker" / f"uncommitted-{uuid.uuid4().hex}"
     marker.touch()
     try:
         result = run_deploy(deployed.folder, deployed.address, "deploy")
@@ -219,7 +219,7 @@ def test_a_deployment_of_code_that_is_in_no_commit_is_refused_before_anything_is
         marker.unlink()
 
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].endswith("commit them, or give --image")
+    assert result.stderr.splitlines()[-1].endswith("commit it, or give --image")
 
 
 def test_the_data_is_kept_unless_it_is_said_otherwise(deployed: Deployed) -> None:
@@ -240,14 +240,14 @@ def test_the_data_is_kept_unless_it_is_said_otherwise(deployed: Deployed) -> Non
 
 
 def client_outputs(deployed: Deployed, name: str) -> dict[str, str]:
-    stack = deployed.ask("cloudformation").describe_stacks(StackName=f"signup-sync-dev-{name}")["Stacks"][0]
+    stack = deployed.ask("cloudformation").describe_stacks(StackName=f"signup-sync-prod-{name}")["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
 def exists(deployed: Deployed, name: str) -> bool:
     cloudformation = deployed.ask("cloudformation")
     try:
-        status = cloudformation.describe_stacks(StackName=f"signup-sync-dev-{name}")["Stacks"][0]["StackStatus"]
+        status = cloudformation.describe_stacks(StackName=f"signup-sync-prod-{name}")["Stacks"][0]["StackStatus"]
     except cloudformation.exceptions.ClientError:
         return False
     return bool(status != "DELETE_COMPLETE")
