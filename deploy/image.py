@@ -59,7 +59,7 @@ def copy(source: Any, image: str, ecr: Any, repository: str, uri: str) -> str:
     """
     name, _, tag = image.rpartition(":")
     copied = f"{uri}:{tag}"
-    if repository_arn(image) is None or "@" in name:
+    if repository_arn(image) is None or not name or "@" in name:
         raise ImageNotBuilt(f"{image} is no image of ECR with a tag: give its name with --image")
     if not _exists(ecr, repository, tag):
         engine = _engine()

@@ -88,11 +88,7 @@ def run_deploy(
 
     `answer` is what is typed at the questions; without it none is asked.
     """
-    adapted = folder / "stacks"
-    if not adapted.exists():
-        adapted.mkdir()
-        templates.write_without(adapted, LEFT_OUT)
-        _without_unknown_attributes(adapted)
+    adapted = adapted_templates(folder)
     program, *rest = arguments
     return subprocess.run(
         [ROOT / "deploy" / program, environment, "--templates", adapted, *([] if answer else ["--yes"]), *rest],
@@ -103,6 +99,16 @@ def run_deploy(
         check=False,
         timeout=300,
     )
+
+
+def adapted_templates(folder: Path) -> Path:
+    """A folder in this one with the templates that ministack can create."""
+    adapted = folder / "stacks"
+    if not adapted.exists():
+        adapted.mkdir()
+        templates.write_without(adapted, LEFT_OUT)
+        _without_unknown_attributes(adapted)
+    return adapted
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deploy.environment import FOLDER
-from tests.deploy.ministack import client, container_settings, ecs_plays, run_deploy, start_ministack
+from tests.deploy.ministack import adapted_templates, client, container_settings, ecs_plays, run_deploy, start_ministack
 from tests.deploy.templates import read
 from tests.deploy.tools import why_missing
 from tests.support.postgres import Postgres
@@ -247,12 +247,12 @@ def test_a_stack_whose_creation_failed_is_made_anew_and_a_dry_run_leaves_it(acco
 def impossible_templates(folder: Path) -> Path:
     """The templates, with a resource in the first stack that cannot be made."""
     impossible = folder / "impossible"
-    shutil.copytree(folder / "stacks", impossible)
+    shutil.copytree(adapted_templates(folder), impossible)
     path = impossible / "artifacts.yaml"
     template = json.loads(path.read_text())
     template["Resources"]["Impossible"] = {
-        "Type": "AWS::Lambda::Permission",
-        "Properties": {"FunctionName": "none", "Action": "lambda:InvokeFunction", "Principal": "sqs.amazonaws.com"},
+        "Type": "AWS::SQS::Queue",
+        "Properties": {"QueueName": {"Fn::GetAtt": ["ArtifactsBucket", "Nothing"]}},
     }
     path.write_text(json.dumps(template))
     return impossible
@@ -290,7 +290,7 @@ def test_the_templates_refuse_the_same_without_the_script(
     account: Account, template: str, parameters: dict[str, str]
 ) -> None:
     with closing(client("cloudformation", account.address)) as cloudformation:
-        body = (account.folder / "stacks" / f"{template}.yaml").read_text()
+        body = (adapted_templates(account.folder) / f"{template}.yaml").read_text()
         required = {name: "x" for name, declared in read(template)["Parameters"].items() if "Default" not in declared}
         with pytest.raises(cloudformation.exceptions.ClientError, match=r"Assert|pattern|needs"):
             cloudformation.create_stack(

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,82 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return calls
 
 
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone in which everything is committed, with an image that is built from `worker`."""
+    root = tmp_path / "clone"
+    for name, content in {
+        ".dockerignore": "*\n!worker\n",
+        "Dockerfile": "FROM scratch",
+        "worker/main.py": "",
+        "deploy/environments/dev.toml": "",
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    git(root, "init", "--quiet")
+    git(root, "add", ".")
+    git(root, "-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--quiet", "-m", "all")
+    return root
+
+
+@pytest.mark.process
+def test_a_change_of_an_environments_parameters_is_no_change_of_the_image(clone: Path) -> None:
+    (clone / "deploy/environments/dev.toml").write_text('AlarmEmail = "you@example.com"')
+    (clone / "deploy/environments/stage.toml").touch()
+
+    assert image.current_tag(clone) == git(clone, "rev-parse", "--short=12", "HEAD")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["worker/main.py", "worker/new.py", "Dockerfile"])
+def test_a_change_of_what_the_image_holds_is_named(clone: Path, name: str) -> None:
+    (clone / name).write_text("changed")
+
+    with pytest.raises(ImageNotBuilt, match=f"^{name} is not committed.*commit it, or give --image$"):
+        image.current_tag(clone)
+
+
+@pytest.mark.parametrize(
+    ("name", "arn"),
+    [
+        (f"{URI}:1", "arn:aws:ecr:us-east-1:123456789012:repository/signup-sync-dev"),
+        (f"{URI}@sha256:{'0' * 64}", "arn:aws:ecr:us-east-1:123456789012:repository/signup-sync-dev"),
+        (
+            "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/team/signup-sync:1",
+            "arn:aws-cn:ecr:cn-north-1:123456789012:repository/team/signup-sync",
+        ),
+        ("ghcr.io/example/signup-sync:1", None),
+        ("public.ecr.aws/example/signup-sync:1", None),
+    ],
+)
+def test_an_images_repository_is_read_from_its_name(name: str, arn: str | None) -> None:
+    assert image.repository_arn(name) == arn
+
+
+@pytest.mark.process
+def test_a_promoted_image_is_copied_under_its_tag(docker: Path) -> None:
+    target = URI.replace("-dev", "-prod")
+
+    assert image.copy(Registry(), f"{URI}:abc", Registry(), "signup-sync-prod", target) == f"{target}:abc"
+    assert [line for line in docker.read_text().splitlines() if not line.startswith("login ")] == [
+        f"pull {URI}:abc",
+        f"tag {URI}:abc {target}:abc",
+        f"push {target}:abc",
+    ]
+
+
+def test_a_promoted_image_that_is_there_is_not_copied_again(docker: Path) -> None:
+    image.copy(Registry(), f"{URI}:abc", Registry("abc"), "signup-sync-prod", URI.replace("-dev", "-prod"))
+
+    assert not docker.exists()
+
+
+@pytest.mark.parametrize("name", ["ghcr.io/example/signup-sync:1", f"{URI}@sha256:{'0' * 64}", URI])
+def test_what_cannot_be_copied_is_said(name: str) -> None:
+    with pytest.raises(ImageNotBuilt, match="no image of ECR with a tag"):
+        image.copy(Registry(), name, Registry(), "signup-sync-prod", URI)
+
+
 @pytest.mark.process
 def test_the_image_is_built_for_the_architecture_and_pushed_after_logging_in(docker: Path) -> None:
     pushed = image.push(Registry(), "signup-sync-dev", URI, "abc", "ARM64")
@@ -77,3 +154,8 @@ def test_what_is_not_a_bundle_of_certificates_is_refused(tmp_path: Path) -> None
     with pytest.raises(ImageNotBuilt, match="not a bundle"):
         fetch_certificates(source.as_uri(), target)
     assert not target.exists()
+
+
+def git(root: Path, *arguments: str) -> str:
+    result = subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True)
+    return result.stdout.strip()
