@@ -129,35 +129,8 @@ def test_the_tasks_may_pull_from_the_repository_that_the_image_is_in(account: Ac
     assert pull["Resource"] == "arn:aws:ecr:us-east-1:210987654321:repository/shared/signup-sync"
 
 
-def test_the_rotation_goes_when_the_worker_logs_in_by_iam(account: Account) -> None:
-    parameters = 'Egress = "nat"\nDatabaseLogin = "{}"\n'
-    account.deployed("switched", parameters.format("secret"))
-    dry = account.deploy("switched", parameters.format("iam"), "--dry-run")
-    stacks_after_dry_run = account.stacks("switched")
-    account.deployed("switched", parameters.format("iam"))
-
-    assert "rotation: is removed" in dry.stderr
-    assert stacks_after_dry_run - account.stacks("switched") == {"rotation"}
-    assert {"NatSubnet", "NatSubnetRoute", "InternetGateway"} <= account.resources("switched-network")
-
-
 def test_a_vpc_with_nat_a_database_and_a_pool_are_used_and_nothing_of_them_is_made(account: Account) -> None:
-    outputs = account.deployed(
-        "nat",
-        f"""
-        Egress = "nat"
-        ExistingVpcId = "{account.vpc}"
-        ExistingSubnetIds = {json.dumps(account.subnets[:2])}
-        ReconcileSubnetIds = ["{account.subnets[2]}"]
-        ExistingDatabaseAddress = "db.example.com"
-        ExistingDatabasePort = 6432
-        ExistingDatabaseName = "application"
-        ExistingDatabaseSecurityGroupId = "{account.group}"
-        ExistingOwnerSecretArn = "{account.secret}"
-        DatabaseSchema = "signup_sync"
-        ExistingUserPoolId = "{account.pool}"
-        """,
-    )
+    outputs = account.deployed("nat", theirs(account))
 
     assert account.resources("nat-network") == {
         "WorkerSecurityGroup",
@@ -189,6 +162,33 @@ def test_a_vpc_with_nat_a_database_and_a_pool_are_used_and_nothing_of_them_is_ma
     }
     assert outputs["ReconcileSubnetIds"] == account.subnets[2]
     assert account.egress(outputs["ReconcileSecurityGroupId"]).keys() == {443, 6432}
+
+
+def test_the_rotation_goes_when_the_worker_logs_in_by_iam(account: Account) -> None:
+    by_iam = theirs(account) + 'DatabaseLogin = "iam"\nExistingDatabaseResourceId = "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"\n'
+    dry = account.deploy("nat", by_iam, "--dry-run")
+    stacks_after_dry_run = account.stacks("nat")
+    account.deployed("nat", by_iam)
+
+    assert "rotation: is removed" in dry.stderr
+    assert stacks_after_dry_run - account.stacks("nat") == {"rotation"}
+
+
+def theirs(account: Account) -> str:
+    """The parameters of a VPC with NAT, with a database and a pool."""
+    return f"""
+        Egress = "nat"
+        ExistingVpcId = "{account.vpc}"
+        ExistingSubnetIds = {json.dumps(account.subnets[:2])}
+        ReconcileSubnetIds = ["{account.subnets[2]}"]
+        ExistingDatabaseAddress = "db.example.com"
+        ExistingDatabasePort = 6432
+        ExistingDatabaseName = "application"
+        ExistingDatabaseSecurityGroupId = "{account.group}"
+        ExistingOwnerSecretArn = "{account.secret}"
+        DatabaseSchema = "signup_sync"
+        ExistingUserPoolId = "{account.pool}"
+    """
 
 
 def test_a_vpc_with_endpoints_and_a_database_elsewhere_are_reached_by_what_is_named_and_nothing_else(
@@ -231,14 +231,15 @@ def test_a_stack_whose_creation_failed_is_made_anew_and_a_dry_run_leaves_it(acco
     failed = account.deploy("failed", parameters, "--templates", str(impossible_templates(account.folder)))
     dry = account.deploy("failed", parameters, "--dry-run")
     after_dry_run = account.stacks("failed")
-    again = account.deploy("failed", parameters, answer="y\ny\nn\n")
+    again = account.deploy("failed", parameters, answer="y\ny\ny\nn\n")
 
     assert failed.returncode == 2
     assert "artifacts: ROLLBACK_COMPLETE: Impossible: " in failed.stderr
     assert dry.returncode == 0
     assert "a deployment deletes what is left of it and makes it anew" in dry.stderr
     assert after_dry_run == {"artifacts"}
-    assert "stopped before network" in again.stderr
+    assert "stopped before queues" in again.stderr
+    assert {"NatSubnet", "NatSubnetRoute", "InternetGateway"} <= account.resources("failed-network")
     with closing(client("cloudformation", account.address)) as cloudformation:
         (stack,) = cloudformation.describe_stacks(StackName="signup-sync-failed-artifacts")["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"

@@ -175,6 +175,17 @@ def test_a_second_deployment_changes_nothing(deployed: Deployed) -> None:
     assert result.stderr.count("no changes") == len(names())
 
 
+def test_the_lambda_comes_after_the_worker_which_then_knows_what_it_sends(deployed: Deployed) -> None:
+    first = deployed.said
+    second = run_deploy(
+        deployed.folder, deployed.address, "deploy", "--dry-run", "--image", "example/signup-sync:1"
+    ).stderr
+
+    # At first there is no pool, which the reconciliation's task names.
+    assert first.index("\nsign-up:") < first.index("\ntasks:") < first.index("\nservice:")
+    assert second.index("\ntasks:") < second.index("\nservice:") < second.index("\nsign-up:")
+
+
 def test_a_dry_run_changes_nothing_and_shows_what_it_would(deployed: Deployed) -> None:
     result = run_deploy(deployed.folder, deployed.address, "deploy", "--dry-run", "--image", "example/signup-sync:2")
 

@@ -1,5 +1,6 @@
 """What can be said of the templates, the image and the compose file without running them."""
 
+import json
 import re
 import subprocess
 import sys
@@ -25,6 +26,9 @@ from worker.settings import WorkerRoleSettings, WorkerSettings
 
 STOP_LIMIT = 25  # seconds: the worker's promise
 
+# One of each continent, and one of another partition: not every region has every type and property.
+REGIONS = ("us-east-1", "eu-central-1", "ap-southeast-2", "sa-east-1", "af-south-1", "me-central-1", "us-gov-west-1")
+
 infrastructure = pytest.mark.skipif(
     why_missing("infrastructure") is not None, reason=why_missing("infrastructure") or ""
 )
@@ -44,7 +48,7 @@ def containers() -> dict[str, dict[str, Any]]:
 @infrastructure
 @pytest.mark.process
 def test_cfn_lint_finds_nothing() -> None:
-    result = run(command("infrastructure", "cfn-lint"), "--regions", "us-east-1", "--", *STACKS.glob("*.yaml"))
+    result = run(command("infrastructure", "cfn-lint"), "--regions", *REGIONS, "--", *STACKS.glob("*.yaml"))
 
     assert (result.returncode, result.stdout) == (0, "")
 
@@ -102,7 +106,7 @@ def test_who_may_publish_activities_may_sign_nobody_up() -> None:
 @pytest.mark.parametrize("task", ["WorkerTask", "OwnerTask", "ReconcileTask"])
 def test_a_tasks_settings_are_the_programs(task: str) -> None:
     fields = WorkerSettings.model_fields.keys() | WorkerRoleSettings.model_fields.keys()
-    known = {name.upper() for name in fields} | {"AWS_REGION"}
+    known = {name.upper() for name in fields} | {"AWS_REGION", "DATABASE_SCHEMA"}
 
     assert settings_of(containers()[task]) <= known
 
@@ -140,17 +144,68 @@ def test_the_health_check_of_ecs_is_that_of_the_image() -> None:
     assert containers()["WorkerTask"]["HealthCheck"]["Command"] == ["CMD", *yaml.safe_load(check[1])]
 
 
-def test_the_security_groups_name_each_other_and_no_addresses() -> None:
+def test_groups_alone_are_let_in() -> None:
     resources = read("network")["Resources"].values()
     rules = [
         r["Properties"] for r in resources if r["Type"].startswith("AWS::EC2::SecurityGroup") and "Ingress" in r["Type"]
     ]
-    groups = [r["Properties"] for r in resources if r["Type"] == "AWS::EC2::SecurityGroup"]
 
+    assert rules
     assert all("SourceSecurityGroupId" in rule for rule in rules)
-    # The one address is the documented way to write "nowhere".
-    egress = [rule for group in groups for rule in group["SecurityGroupEgress"]]
-    assert {rule["CidrIp"] for rule in egress if "CidrIp" in rule} == {"127.0.0.1/32"}
+    assert not any("CidrIp" in rule for rule in rules)
+
+
+def test_addresses_are_let_out_to_only_where_services_or_a_database_have_no_group() -> None:
+    resources = read("network")["Resources"].values()
+    groups = [r["Properties"] for r in resources if r["Type"] == "AWS::EC2::SecurityGroup"]
+    addresses = [rule["CidrIp"] for group in groups for rule in group["SecurityGroupEgress"] if "CidrIp" in rule]
+
+    nothing = {"Ref": "AWS::NoValue"}
+    known: list[Any] = [
+        "127.0.0.1/32",  # the documented way to write "nowhere"
+        "0.0.0.0/0",  # of the reconciliation that has subnets of its own
+        {"Fn::If": ["ByEndpoints", nothing, "0.0.0.0/0"]},
+        {"Fn::If": ["HasDatabaseCidr", {"Ref": "ExistingDatabaseCidr"}, nothing]},
+    ]
+    assert all(address in known for address in addresses)
+    assert addresses.count("0.0.0.0/0") == 1
+
+
+def test_no_task_has_an_address_of_its_own_unless_egress_is_public() -> None:
+    resources = read("service")["Resources"]
+    network = resources["Service"]["Properties"]["NetworkConfiguration"]["AwsvpcConfiguration"]
+    outputs = read("network")["Outputs"]
+
+    assert network["AssignPublicIp"] == {"Ref": "AssignPublicIp"}
+    assert outputs["AssignPublicIp"]["Value"] == {"Fn::If": ["ByPublicAddress", "ENABLED", "DISABLED"]}
+
+
+def test_the_reconciliation_runs_where_the_network_says() -> None:
+    target = read("service")["Resources"]["Reconcile"]["Properties"]["Target"]["EcsParameters"]
+
+    assert target["NetworkConfiguration"]["AwsvpcConfiguration"] == {
+        "AssignPublicIp": {"Ref": "ReconcileAssignPublicIp"},
+        "Subnets": {"Ref": "ReconcileSubnetIds"},
+        "SecurityGroups": [{"Ref": "ReconcileSecurityGroupId"}],
+    }
+
+
+def test_every_task_is_told_the_schema() -> None:
+    for container in containers().values():
+        (schema,) = [v for v in container["Environment"] if v.get("Name") == "DATABASE_SCHEMA"]
+        assert schema["Value"] == {"Ref": "DatabaseSchema"}
+
+
+@pytest.mark.parametrize("database", [True, False])
+def test_the_dashboard_can_be_read_with_and_without_a_database_of_rds(database: bool) -> None:
+    body, values = read("alarms")["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    for name, value in values.items():
+        chosen = value["Fn::If"][1 if database else 2]
+        body = body.replace(f"${{{name}}}", chosen["Fn::Sub"] if database else chosen)
+
+    widgets = json.loads(body)["widgets"]
+    assert any("AWS/RDS" in json.dumps(widget) for widget in widgets) is database
+    assert ("${FreeStorage.Arn}" in json.dumps(widgets)) is database
 
 
 def test_the_same_code_makes_the_same_zip_which_holds_the_handler_alone(tmp_path: Path) -> None:
