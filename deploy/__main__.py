@@ -185,11 +185,11 @@ def deployment_order(target: Target) -> tuple[str, ...]:
     the worker, whose reconciliation names it: nothing sends from there yet.
     """
     sign_up = target.stack("sign-up")
-    deployed = {} if sign_up.status() in NEVER_MADE else sign_up.deployed_parameters()
+    outputs = sign_up.outputs() if sign_up.status() is not None else {}
     pool = target.environment.parameters.get("ExistingUserPoolId", "")
-    if deployed.get("ExistingUserPoolId") != pool:
+    if "UserPoolId" not in outputs or sign_up.deployed_parameters().get("ExistingUserPoolId") != pool:
         return (*DATA, *COMPUTE)
-    target.values |= sign_up.outputs()
+    target.values |= outputs
     return (*DATA[:-1], "tasks", "service", "sign-up", *COMPUTE[2:])
 
 

@@ -145,17 +145,22 @@ class Stack:
         current = self.deployed_parameters()
         if current.get(name, value) == value:
             return
-        self._cloudformation.update_stack(
-            StackName=self.full_name,
-            UsePreviousTemplate=True,
-            Parameters=[
-                {"ParameterKey": key, "ParameterValue": value}
-                if key == name
-                else {"ParameterKey": key, "UsePreviousValue": True}
-                for key in current
-            ],
-            Capabilities=CAPABILITIES,
-        )
+        try:
+            self._cloudformation.update_stack(
+                StackName=self.full_name,
+                UsePreviousTemplate=True,
+                Parameters=[
+                    {"ParameterKey": key, "ParameterValue": value}
+                    if key == name
+                    else {"ParameterKey": key, "UsePreviousValue": True}
+                    for key in current
+                ],
+                Capabilities=CAPABILITIES,
+            )
+        except ClientError as error:
+            if any(text in str(error) for text in _NO_CHANGES):  # what the parameter is about was never made
+                return
+            raise
         status = self._wait(lambda _: None)
         if status != "UPDATE_COMPLETE":
             raise StackFailed(f"{self.name}: {status}: {self._first_failure(None)}")

@@ -174,6 +174,23 @@ def test_the_rotation_goes_when_the_worker_logs_in_by_iam(account: Account) -> N
     assert stacks_after_dry_run - account.stacks("nat") == {"rotation"}
 
 
+def test_what_was_there_before_stays_when_all_of_an_environment_is_removed(account: Account) -> None:
+    options = ("--with-data", "--environments", str(account.folder))
+    result = run_deploy(account.folder, account.address, "destroy", *options, environment="nat")
+
+    assert result.returncode == 0, result.stderr
+    assert not account.stacks("nat")
+    with ExitStack() as stack:
+        ec2, secrets, users = (
+            stack.enter_context(closing(client(service, account.address)))
+            for service in ("ec2", "secretsmanager", "cognito-idp")
+        )
+        assert len(ec2.describe_subnets(SubnetIds=account.subnets)["Subnets"]) == 3
+        assert ec2.describe_security_groups(GroupIds=[account.group])["SecurityGroups"]
+        assert secrets.get_secret_value(SecretId=account.secret)["SecretString"]
+        assert users.describe_user_pool(UserPoolId=account.pool)["UserPool"]["Name"] == "theirs"
+
+
 def theirs(account: Account) -> str:
     """The parameters of a VPC with NAT, with a database and a pool."""
     return f"""
