@@ -141,6 +141,7 @@ def test_there_is_an_alarm_for_each_thing_that_wakes_somebody(deployed: Deployed
         "enqueue-failures",
         "no-worker",
         "oldest-message",
+        "reconcile-not-started",
         "trigger-errors",
     }
     assert all(alarm["AlarmActions"] == [deployed.outputs["TopicArn"]] for alarm in alarms)
