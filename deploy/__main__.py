@@ -1,4 +1,4 @@
-"""`deploy/deploy` and `deploy/destroy`."""
+"""`deploy/deploy`, `deploy/destroy` and `deploy/reconcile`."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy import choices, image, lambda_zip, owner_task
+from deploy import choices, image, lambda_zip, owner_task, reconciliation
 from deploy.environment import FOLDER as ENVIRONMENTS
 from deploy.environment import Environment, InvalidEnvironment
 from deploy.image import ImageNotBuilt
@@ -158,6 +158,31 @@ def destroy(environment: str, environments: Path, templates: Path, *, yes: bool,
         for name in reversed(DATA):
             unprotect(target, name)
             remove(target, name)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("environment")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.option("--environments", type=click.Path(path_type=Path), default=ENVIRONMENTS, help="Folder of *.toml.")
+@click.pass_context
+def reconcile(context: click.Context, environment: str, options: tuple[str, ...], environments: Path) -> None:
+    """Reconcile ENVIRONMENT now: find users who are in the pool and not in the table, and enqueue them.
+
+    It runs in the cluster, where the database can be reached, as the schedule runs it. Its log is shown here, and the
+    exit status is its own. OPTIONS are those of signup-sync reconcile: --dry-run, --since WHEN, --report-orphans.
+
+    \b
+    Examples:
+      deploy/reconcile prod --dry-run
+      deploy/reconcile prod --since 7d
+    """
+    read = Environment.read(environment, environments)
+    session = boto3.Session(region_name=read.region)
+    clients = reconciliation.Clients(*(session.client(name) for name in ("scheduler", "ecs", "logs")))
+    try:
+        context.exit(reconciliation.run(clients, read.name, list(options), click.echo))
+    except KeyboardInterrupt:
+        raise Refused("interrupted; the task goes on, and its log with it") from None
 
 
 def open_target(environment: str, environments: Path, templates: Path) -> Target:

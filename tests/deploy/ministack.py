@@ -1,7 +1,7 @@
 """A local AWS, and environments deployed to it by the real `deploy/deploy`.
 
-ministack does not run containers here. Where ECS would run the owner's task, `ecs_plays` runs the same command with the
-task definition's own settings, on the test's Postgres.
+ministack does not run containers here. Where ECS would run the owner's or the reconciliation's task, `ecs_plays` runs
+the same command with the task definition's own settings, on the test's Postgres, and logs where the definition says.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.support.ports import free_port
 from tests.support.sqs import REGION, aws_environment
 
 ENVIRONMENT = "prod"
-OWNER_POLLING_INTERVAL = 0.3  # seconds
+TASK_POLLING_INTERVAL = 0.3  # seconds
 
 # What ministack 1.5.33 cannot create, by template: left out there, and so tested by cfn-lint and checkov alone.
 LEFT_OUT = {
@@ -113,20 +114,22 @@ def adapted_templates(folder: Path) -> Path:
 
 @contextmanager
 def ecs_plays(address: str, database_url: str) -> Iterator[list[list[str]]]:
-    """While it lasts, owner tasks are carried out; gives their commands so far."""
+    """While it lasts, tasks that are no worker's are carried out; gives their commands so far."""
     done: list[list[str]] = []
     stop = threading.Event()
     failures: list[BaseException] = []
 
     def play() -> None:
-        ecs = client("ecs", address)
+        ecs, logs = client("ecs", address), client("logs", address)
         try:
-            while not stop.wait(OWNER_POLLING_INTERVAL):
-                _carry_out_tasks(ecs, address, database_url, done)
+            while not stop.wait(TASK_POLLING_INTERVAL):
+                for family in ("owner", "reconcile"):
+                    _carry_out_tasks(ecs, logs, family, address, database_url, done)
         except BaseException as error:  # noqa: BLE001, raised again where the test sees it
             failures.append(error)
         finally:
             ecs.close()
+            logs.close()
 
     player = threading.Thread(target=play)
     player.start()
@@ -145,9 +148,9 @@ def container_settings(ecs: Any, task_definition: str) -> dict[str, str]:
     return {variable["name"]: variable["value"] for variable in definition["containerDefinitions"][0]["environment"]}
 
 
-def _carry_out_tasks(ecs: Any, address: str, database_url: str, done: list[list[str]]) -> None:
+def _carry_out_tasks(ecs: Any, logs: Any, family: str, address: str, database_url: str, done: list[list[str]]) -> None:
     for cluster in ecs.list_clusters()["clusterArns"]:
-        arns = ecs.list_tasks(cluster=cluster, family=f"{cluster.rpartition('/')[2]}-owner")["taskArns"]
+        arns = ecs.list_tasks(cluster=cluster, family=f"{cluster.rpartition('/')[2]}-{family}")["taskArns"]
         for task in ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"] if arns else []:
             if task["lastStatus"] != "RUNNING":
                 continue
@@ -155,14 +158,31 @@ def _carry_out_tasks(ecs: Any, address: str, database_url: str, done: list[list[
             settings = container_settings(ecs, task["taskDefinitionArn"])
             # The embedded Postgres stands in for RDS: its superuser needs no password.
             settings = {**settings, "DATABASE_URL": database_url, "DATABASE_SECRET_ARN": ""}
-            _signup_sync(arguments, {**environment_of(address), **settings})
+            said = _signup_sync(arguments, {**environment_of(address), **settings})
+            _log(ecs, logs, task, said)
             done.append(arguments)
             ecs.stop_task(cluster=cluster, task=task["taskArn"], reason="ended")
 
 
-def _signup_sync(arguments: list[str], environment: Mapping[str, str]) -> None:
+def _signup_sync(arguments: list[str], environment: Mapping[str, str]) -> str:
+    """What it wrote to standard output."""
     program = Path(sys.executable).parent / "signup-sync"
-    subprocess.run([program, *arguments], env=dict(environment), check=True, capture_output=True, timeout=60)
+    result = subprocess.run(
+        [program, *arguments], env=dict(environment), check=True, capture_output=True, text=True, timeout=60
+    )
+    return result.stdout
+
+
+def _log(ecs: Any, logs: Any, task: dict[str, Any], said: str) -> None:
+    """As the log driver awslogs does."""
+    definition = ecs.describe_task_definition(taskDefinition=task["taskDefinitionArn"])["taskDefinition"]
+    container = definition["containerDefinitions"][0]
+    options = container["logConfiguration"]["options"]
+    stream = f"{options['awslogs-stream-prefix']}/{container['name']}/{task['taskArn'].rpartition('/')[2]}"
+    logs.create_log_stream(logGroupName=options["awslogs-group"], logStreamName=stream)
+    events = [{"timestamp": int(time.time() * 1000), "message": line} for line in said.splitlines()]
+    if events:
+        logs.put_log_events(logGroupName=options["awslogs-group"], logStreamName=stream, logEvents=events)
 
 
 def _without_unknown_attributes(folder: Path) -> None:
@@ -170,6 +190,12 @@ def _without_unknown_attributes(folder: Path) -> None:
     path = folder / "database.yaml"
     template = json.loads(path.read_text())
     template["Outputs"]["OwnerSecretArn"]["Value"]["Fn::If"][1] = {"Ref": "WorkerSecret"}
+    path.write_text(json.dumps(template))
+    # It keeps the schedule's member as CloudFormation writes it; EventBridge Scheduler's own begins in lower case.
+    path = folder / "service.yaml"
+    template = json.loads(path.read_text())
+    network = template["Resources"]["Reconcile"]["Properties"]["Target"]["EcsParameters"]["NetworkConfiguration"]
+    network["awsvpcConfiguration"] = network.pop("AwsvpcConfiguration")
     path.write_text(json.dumps(template))
     path = folder / "rotation.yaml"
     template = json.loads(path.read_text())

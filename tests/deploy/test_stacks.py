@@ -1,6 +1,8 @@
 """The real templates, deployed by the real script to a local AWS, which is then asked what it has."""
 
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +13,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.deploy.ministack import LEFT_OUT, client, container_settings, ecs_plays, run_deploy, start_ministack
+from tests.deploy.ministack import (
+    LEFT_OUT,
+    client,
+    container_settings,
+    ecs_plays,
+    environment_of,
+    run_deploy,
+    start_ministack,
+)
 from tests.deploy.templates import names, read
 from tests.deploy.tools import ROOT, why_missing
 
@@ -128,6 +138,30 @@ def test_the_schedule_runs_the_reconciliation_of_this_pool(deployed: Deployed) -
 
     command = task["containerDefinitions"][0]["command"]
     assert command == ["reconcile", "--user-pool-id", deployed.outputs["UserPoolId"], "--json"]
+
+
+def test_the_same_task_runs_by_hand_with_its_log_and_finds_who_is_missing(deployed: Deployed) -> None:
+    pool = deployed.outputs["UserPoolId"]
+    users = deployed.ask("cognito-idp")
+    users.admin_create_user(UserPoolId=pool, Username="ada@example.com")
+    users.admin_set_user_password(
+        UserPoolId=pool, Username="ada@example.com", Password="Correct-horse-1", Permanent=True
+    )
+
+    result = subprocess.run(
+        [ROOT / "deploy/reconcile", "prod", "--dry-run"],
+        env={**environment_of(deployed.address), "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+    missing, summary = (json.loads(line) for line in result.stdout.splitlines())
+    assert missing["outcome"] == "would_enqueue"
+    assert summary["summary"]["missing"] == 1
+    users.admin_delete_user(UserPoolId=pool, Username="ada@example.com")
 
 
 def test_there_is_an_alarm_for_each_thing_that_wakes_somebody(deployed: Deployed) -> None:
