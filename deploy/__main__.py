@@ -140,7 +140,7 @@ def destroy(environment: str, environments: Path, templates: Path, *, yes: bool,
     """Remove what runs in ENVIRONMENT; keep the data unless told otherwise.
 
     Without --with-data the workers, the alarms and the schedule go. The user pool, its Lambda, the queues and the
-    database stay: people can still sign up, and the events wait in the queue for up to 14 days. With --with-data those
+    database stay: people can still sign up, and the events wait in the queue for up to 10 days. With --with-data those
     go as well; RDS keeps a last snapshot of the database.
 
     \b

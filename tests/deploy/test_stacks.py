@@ -110,7 +110,7 @@ def test_the_function_may_send_to_one_queue_and_write_its_log_and_nothing_else(d
     assert all(action.startswith("logs:") for action in others)
 
 
-def test_the_queues_point_at_each_other_and_keep_messages_for_fourteen_days(deployed: Deployed) -> None:
+def test_the_queues_point_at_each_other_and_dead_letters_are_kept_longer(deployed: Deployed) -> None:
     sqs = deployed.ask("sqs")
     events, activities, dead_letters = (
         sqs.get_queue_attributes(QueueUrl=deployed.outputs[url], AttributeNames=["All"])["Attributes"]
@@ -121,8 +121,9 @@ def test_the_queues_point_at_each_other_and_keep_messages_for_fourteen_days(depl
     assert sources == [events["QueueArn"], activities["QueueArn"]]
     for queue in (events, activities):
         assert json.loads(queue["RedrivePolicy"])["deadLetterTargetArn"] == dead_letters["QueueArn"]
+        assert queue["MessageRetentionPeriod"] == "864000"
+    assert dead_letters["MessageRetentionPeriod"] == "1209600"
     for queue in (events, activities, dead_letters):
-        assert queue["MessageRetentionPeriod"] == "1209600"
         assert queue["ReceiveMessageWaitTimeSeconds"] == "20"
         (statement,) = json.loads(queue["Policy"])["Statement"]
         assert statement["Effect"] == "Deny"
@@ -177,6 +178,7 @@ def test_there_is_an_alarm_for_each_thing_that_wakes_somebody(deployed: Deployed
         "oldest-message",
         "reconcile-not-started",
         "trigger-errors",
+        "trigger-throttles",
     }
     assert all(alarm["AlarmActions"] == [deployed.outputs["TopicArn"]] for alarm in alarms)
 

@@ -118,7 +118,7 @@ def stop(environment: Environment, yes: bool) -> None:
     """Stop the instance for a while, which saves the cost of its hours. Storage and backups go on costing.
 
     AWS starts it again by itself after seven days. Until it is started nobody can use the database: the worker pauses,
-    and the queue keeps what comes for up to 14 days. For production the instance's name has to be typed.
+    and the queue keeps what comes for up to 10 days. For production the instance's name has to be typed.
 
     \b
     Example:
