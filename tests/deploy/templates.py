@@ -11,7 +11,7 @@ STACKS = Path(__file__).parents[2] / "deploy" / "stacks"
 
 
 # A safe loader that knows CloudFormation's short forms: `!Sub x` is `{"Fn::Sub": "x"}`.
-_Loader: Any = type("_Loader", (yaml.SafeLoader,), {})
+Loader: Any = type("Loader", (yaml.SafeLoader,), {})
 
 
 def _short_form(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
@@ -25,12 +25,12 @@ def _short_form(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
     return {name: loader.construct_mapping(node, deep=True)}
 
 
-_Loader.add_multi_constructor("!", _short_form)
+Loader.add_multi_constructor("!", _short_form)
 
 
 def read(name: str) -> dict[str, Any]:
     """The template `deploy/stacks/<name>.yaml`, with long forms."""
-    return dict(yaml.load((STACKS / f"{name}.yaml").read_text(), _Loader))  # noqa: S506 (a safe loader)
+    return dict(yaml.load((STACKS / f"{name}.yaml").read_text(), Loader))  # noqa: S506 (a safe loader)
 
 
 def names() -> list[str]:
