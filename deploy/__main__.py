@@ -1,4 +1,4 @@
-"""`deploy/deploy`, `deploy/destroy` and `deploy/reconcile`."""
+"""`deploy/deploy`, `deploy/destroy`, `deploy/reconcile` and `deploy/attach-trigger`."""
 
 import json
 import sys
@@ -16,6 +16,7 @@ from deploy.environment import FOLDER as ENVIRONMENTS
 from deploy.environment import Environment, InvalidEnvironment
 from deploy.image import ImageNotBuilt
 from deploy.owner_task import TaskFailed
+from deploy.pool_trigger import Proposal, TriggerNotAttached
 from deploy.stacks import FOLDER as TEMPLATES
 from deploy.stacks import NEVER_MADE, Stack, StackFailed
 
@@ -37,7 +38,7 @@ class OneLineErrors(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except (InvalidEnvironment, StackFailed, ImageNotBuilt, TaskFailed) as error:
+        except (InvalidEnvironment, StackFailed, ImageNotBuilt, TaskFailed, TriggerNotAttached) as error:
             raise Refused(str(error)) from error
         except (BotoCoreError, ClientError) as error:
             raise Refused(str(error).partition("\n")[0]) from error
@@ -183,6 +184,39 @@ def reconcile(context: click.Context, environment: str, options: tuple[str, ...]
         context.exit(reconciliation.run(clients, read.name, list(options), click.echo))
     except KeyboardInterrupt:
         raise Refused("interrupted; the task goes on, and its log with it") from None
+
+
+@cli.command("attach-trigger")
+@click.argument("pool_id")
+@click.argument("function_arn", metavar="LAMBDA_ARN")
+@click.option("--dry-run", is_flag=True, help="Show the difference and change nothing.")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+def attach_trigger(pool_id: str, function_arn: str, *, dry_run: bool, yes: bool) -> None:
+    """Set the PostConfirmation trigger of a user pool that is there already, and nothing else of it.
+
+    The pool is read, shown with the difference, written back whole, and read again to see that nothing else changed. A
+    pool that calls another function already is refused. LAMBDA_ARN is the output TriggerArn of the deployment.
+
+    \b
+    Examples:
+      deploy/attach-trigger eu-west-1_aBcDeFgHi arn:aws:lambda:eu-west-1:123456789012:function:signup-sync-prod-trigger
+      deploy/attach-trigger eu-west-1_aBcDeFgHi arn:... --dry-run
+    """
+    region, _, name = pool_id.partition("_")
+    if not name or function_arn.split(":")[2:4] != ["lambda", region]:
+        raise Refused(f"{pool_id} and {function_arn} are not a pool and a function of the same region")
+    cognito = boto3.client("cognito-idp", region_name=region)
+    proposal = Proposal.read(cognito, pool_id, function_arn)
+    if proposal.now == proposal.then:
+        click.echo("it is set already; nothing was changed")
+        return
+    click.echo("\n".join(proposal.difference()))
+    if dry_run:
+        return
+    if not yes and not click.confirm("Carry this out?", err=True):
+        raise Refused("nothing was changed")
+    proposal.carry_out(cognito)
+    click.echo("the trigger is set, and nothing else of the pool has changed")
 
 
 def open_target(environment: str, environments: Path, templates: Path) -> Target:

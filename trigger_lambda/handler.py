@@ -58,6 +58,16 @@ class QueueUrlNotSet(Exception):
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 (Lambda passes both)
     """Enqueue `user.signed_up.v1` for a confirmed sign-up; return the event as it came, for every source."""
+    enqueue(event)
+    return event
+
+
+def enqueue(event: dict[str, Any]) -> None:
+    """What `handler` does, to be called from the function that a pool has already (docs/existing-pool.md).
+
+    `event` is Cognito's own; of any source but a confirmed sign-up nothing is enqueued. It takes 4 seconds at most.
+    Raises nothing unless ON_ENQUEUE_FAILURE is `raise`.
+    """
     if event.get("triggerSource") == "PostConfirmation_ConfirmSignUp":
         try:
             _send(json.dumps(_message(event)))
@@ -65,7 +75,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: 
             _log_failure(event, error)
             if os.environ.get("ON_ENQUEUE_FAILURE") == "raise":
                 raise
-    return event
 
 
 def _message(event: dict[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,15 @@ def refused(actions: set[str]) -> list[str]:
 @pytest.mark.process
 def test_the_linters_find_nothing_that_is_not_justified_beside_the_resource() -> None:
     folder = ROOT / "deploy/access"
-    checkov = ["--directory", folder, "--framework", "cloudformation", "--compact", "--quiet", "--skip-download"]
+    checkov: list[str | Path] = [
+        "--directory",
+        folder,
+        "--framework",
+        "cloudformation",
+        "--compact",
+        "--quiet",
+        "--skip-download",
+    ]
     linters: list[list[str | Path]] = [
         [command("infrastructure", "cfn-lint"), "--regions", "us-east-1", "--", *folder.glob("*.yaml")],
         [command("infrastructure", "checkov"), *checkov],

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tests.support.sqs import Queues, aws_environment
 from tests.support.texts import ADDRESSES, REAL_NAMES, UNSEEN, UNWANTED
 from tests.trigger_lambda.container import Container, Event, Invocation
 from trigger_lambda import handler as module
-from trigger_lambda.handler import QueueUrlNotSet, handler
+from trigger_lambda.handler import QueueUrlNotSet, enqueue, handler
 from worker.text import id_for_logs
 
 ROOT = Path(__file__).parents[2]
@@ -374,6 +375,16 @@ def test_a_function_without_its_queue_lets_everybody_in(capsys: pytest.CaptureFi
 
 
 @pytest.mark.usefixtures("without_queue")
+def test_another_function_enqueues_by_calling_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """As docs/existing-pool.md says: nothing is answered, nothing raised, and a failure is in that function's log."""
+    event = deepcopy(ADA)
+
+    enqueue(event)
+
+    assert event == ADA
+    assert json.loads(capsys.readouterr().out)["event"] == "enqueue_failed"
+
+
 def test_an_event_without_a_sub_is_logged_and_returned(capsys: pytest.CaptureFixture[str]) -> None:
     event = sign_up(email=PERSONAL[0])
     del event["request"]["userAttributes"]["sub"]
