@@ -95,8 +95,8 @@ check-deploy: $(VENV)/installed ## Lint the templates, and deploy them to a loca
 	tests/deploy/install-tools
 	$(BIN)/python -m pytest tests/deploy -m 'not node' $(ARGS)
 
-e2e-deploy: $(VENV)/installed ## A sign-up through the deployed templates, in a local AWS (needs Node.js)
-	tests/deploy/install-tools
+e2e-deploy: $(VENV)/installed ## A sign-up through the deployed templates, in a local AWS; CDK's example (needs Node.js)
+	tests/deploy/install-tools ministack infrastructure cdk
 	tests/e2e/install-node-parts
 	$(BIN)/python -m pytest tests/deploy -m node $(ARGS)
 

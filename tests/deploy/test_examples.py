@@ -1,0 +1,103 @@
+"""The examples for Terraform and CDK, beside the templates that they use as they are."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.__main__ import COMPUTE, DATA
+from tests.deploy.templates import names, read
+from tests.deploy.tools import ROOT, command, why_missing
+from tests.e2e import node_parts
+
+EXAMPLES = ROOT / "deploy/examples"
+
+_PARSE = "import hcl2, json, sys; print(json.dumps(hcl2.load(open(sys.argv[1]))))"
+_OUTPUT = re.compile(r'aws_cloudformation_stack\.(\w+)\.outputs\["(\w+)"\]')
+
+cdk_missing = node_parts.why_missing() or why_missing("cdk")
+
+
+@pytest.fixture(scope="module")
+def terraform() -> dict[str, dict[str, Any]]:
+    """The stacks of the Terraform example by their template's name, parsed by the parser that checkov has."""
+    if missing := why_missing("infrastructure"):
+        pytest.skip(missing)
+    python = command("infrastructure", "python")
+    parsed = subprocess.run(
+        [python, "-c", _PARSE, EXAMPLES / "terraform/main.tf"], capture_output=True, text=True, check=True, timeout=60
+    )
+    stacks = [r["aws_cloudformation_stack"] for r in json.loads(parsed.stdout)["resource"] if _is_stack(r)]
+    return {key.replace("_", "-"): stack for each in stacks for key, stack in each.items()}
+
+
+def _is_stack(resource: dict[str, Any]) -> bool:
+    return "aws_cloudformation_stack" in resource
+
+
+@pytest.mark.process
+def test_terraform_makes_every_stack_of_its_own_template(terraform: dict[str, dict[str, Any]]) -> None:
+    assert sorted(terraform) == names()
+    for name, stack in terraform.items():
+        assert f"/{name}.yaml" in json.dumps(stack["template_body"])
+        assert f"-{name}" in json.dumps(stack["name"])
+
+
+@pytest.mark.process
+def test_terraform_gives_each_template_the_parameters_that_it_has_and_all_that_have_no_default(
+    terraform: dict[str, dict[str, Any]],
+) -> None:
+    for name, stack in terraform.items():
+        declared = read(name)["Parameters"]
+        (given,) = stack["parameters"] if isinstance(stack["parameters"], list) else [stack["parameters"]]
+
+        assert given.keys() <= declared.keys(), name
+        assert {key for key, parameter in declared.items() if "Default" not in parameter} <= given.keys(), name
+
+
+@pytest.mark.process
+def test_terraform_asks_for_outputs_that_there_are(terraform: dict[str, dict[str, Any]]) -> None:
+    asked = set(_OUTPUT.findall((EXAMPLES / "terraform/main.tf").read_text()))
+
+    assert len(asked) > 20
+    for stack, output in asked:
+        assert output in read(stack.replace("_", "-"))["Outputs"], (stack, output)
+    assert {stack.replace("_", "-") for stack, _ in asked} <= terraform.keys()
+
+
+@pytest.mark.node
+@pytest.mark.skipif(cdk_missing is not None, reason=cdk_missing or "")
+def test_cdk_synthesizes_every_resource_of_the_templates_with_all_parameters_wired(tmp_path: Path) -> None:
+    context = json.loads((EXAMPLES / "cdk/cdk.json").read_text())["context"]
+    result = subprocess.run(
+        [command("cdk", "python"), "app.py"],
+        cwd=EXAMPLES / "cdk",
+        env={"PATH": os.environ["PATH"], "CDK_OUTDIR": str(tmp_path), "CDK_CONTEXT_JSON": json.dumps(context)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+    assert result.returncode == 0, result.stderr
+    for name in (*DATA, *COMPUTE):
+        if name == "artifacts":  # CDK has its own
+            continue
+        template, made = read(name), json.loads((tmp_path / f"signup-sync-prod-{name}.template.json").read_text())
+        assert template["Resources"].keys() <= made["Resources"].keys(), name
+        left = {key: parameter for key, parameter in made["Parameters"].items() if key != "BootstrapVersion"}
+        assert [key for key, parameter in left.items() if "Default" not in parameter] == [], name
+        assert "Fn::ImportValue" in json.dumps(made) or name in ("network", "queues"), name
+    (package,) = tmp_path.glob("asset.*")
+    assert sorted(path.name for path in (package / "trigger_lambda").iterdir()) == ["__init__.py", "handler.py"]
+
+
+def test_what_migrates_says_what_it_needs() -> None:
+    script = (EXAMPLES / "migrate").read_text()
+
+    assert '"db", "migrate"' in script
+    assert '"db", "grant-worker", "--iam"' in script
