@@ -40,7 +40,7 @@ LABEL org.opencontainers.image.title="signup-sync" \
 # A fixed number: Kubernetes' runAsNonRoot and ECS' task definitions compare numbers, and volumes keep them.
 RUN groupadd --gid 10001 signup-sync \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin signup-sync
-# Amazon's certificate authorities for RDS, where `deploy/deploy` has put them; sslrootcert names the file.
+# Amazon's certificate authorities for RDS and RDS Proxy, where `deploy/deploy` has put them; sslrootcert names the file.
 COPY deploy/certificates/ /etc/signup-sync/
 COPY --from=build /opt/signup-sync /opt/signup-sync
 

@@ -352,7 +352,7 @@ def upload_image(target: Target, source: tuple[Any, str] | None, tag: str) -> st
     repository, uri = target.values["ImageRepositoryName"], target.values["ImageRepositoryUri"]
     if source is not None:
         return image.copy(*source, ecr, repository, uri)
-    image.fetch_certificates()
+    image.fetch_authorities()
     return image.push(ecr, repository, uri, tag, target.values.get("CpuArchitecture", "X86_64"))
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,17 @@ _ROOT = Path(__file__).parents[1]
 # ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY (Amazon ECR User Guide, "Amazon ECR private registries").
 _ECR_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([a-z0-9._/-]+)(?:[:@].+)?")
 
-CERTIFICATES = _ROOT / "deploy" / "certificates" / "rds-global-bundle.pem"
-# Amazon RDS User Guide, "Using SSL/TLS to encrypt a connection to a DB instance or cluster", "Download certificate
-# bundles for Amazon RDS".
-CERTIFICATES_URL = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
+_CERTIFICATES = _ROOT / "deploy" / "certificates"
+AUTHORITIES = {
+    # Amazon RDS User Guide, "Using SSL/TLS to encrypt a connection to a DB instance or cluster", "Download certificate
+    # bundles for Amazon RDS".
+    _CERTIFICATES / "rds-global-bundle.pem": ["https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"],
+    # RDS Proxy's certificates are of AWS Certificate Manager (Amazon RDS User Guide, "Using TLS/SSL with RDS Proxy");
+    # these are its roots (Amazon Trust Services, "Repository").
+    _CERTIFICATES / "amazon-trust-services.pem": [
+        f"https://www.amazontrust.com/repository/AmazonRootCA{number}.pem" for number in (1, 2, 3, 4)
+    ],
+}
 DOWNLOAD_TIMEOUT = 30  # seconds
 PLATFORMS = {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}
 
@@ -32,8 +40,8 @@ def current_tag(root: Path = _ROOT) -> str:
 
     Other changes, such as those of an environment's parameters, are no concern of the image's.
     """
-    downloaded = f":!{CERTIFICATES.relative_to(_ROOT)}"
-    if changed := _run("git", "status", "--porcelain", "--", *_sources(root), downloaded, cwd=root):
+    downloaded = [f":!{path.relative_to(_ROOT)}" for path in AUTHORITIES]
+    if changed := _run("git", "status", "--porcelain", "--", *_sources(root), *downloaded, cwd=root):
         first = changed.splitlines()[0].split(maxsplit=1)[1]
         raise ImageNotBuilt(
             f"{first} is not committed, and the image is named by its commit: commit it, or give --image"
@@ -83,15 +91,24 @@ def push(ecr: Any, repository: str, uri: str, tag: str, architecture: str) -> st
     return image
 
 
-def fetch_certificates(url: str = CERTIFICATES_URL, path: Path = CERTIFICATES) -> None:
-    """Download the certificate authorities of RDS, unless they are there."""
-    if path.exists():
-        return
+def fetch_authorities() -> None:
+    """Download the certificate authorities of RDS and of RDS Proxy, unless they are there. Raises `ImageNotBuilt`."""
+    for path, urls in AUTHORITIES.items():
+        fetch_certificates(urls, path)
+
+
+def fetch_certificates(urls: Iterable[str], path: Path) -> None:
+    """Download certificates into one file, unless it is there. Raises `ImageNotBuilt` if one is none."""
+    if not path.exists():
+        path.write_bytes(b"".join([_download(url) for url in urls]))
+
+
+def _download(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as answer:  # noqa: S310 (a constant https address)
-        content = answer.read()
+        content: bytes = answer.read()
     if not content.startswith(b"-----BEGIN CERTIFICATE-----"):
         raise ImageNotBuilt(f"{url} is not a bundle of certificates")
-    path.write_bytes(content)
+    return content.rstrip(b"\n") + b"\n"
 
 
 def _sources(root: Path) -> list[str]:

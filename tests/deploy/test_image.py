@@ -1,6 +1,7 @@
 """Building and pushing: with a stand-in for Docker that writes down what it was asked to do."""
 
 import base64
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deploy import image
-from deploy.image import ImageNotBuilt, fetch_certificates
+from deploy.image import AUTHORITIES, ImageNotBuilt, fetch_certificates
+from tests.deploy.templates import read
 
 URI = "123456789012.dkr.ecr.us-east-1.amazonaws.com/signup-sync-dev"
 
@@ -140,11 +142,19 @@ def test_an_image_that_is_there_is_not_built_again(docker: Path) -> None:
 def test_certificates_are_downloaded_once(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_text("-----BEGIN CERTIFICATE-----\nfirst")
-    fetch_certificates(source.as_uri(), target)
+    fetch_certificates([source.as_uri(), source.as_uri()], target)
     source.write_text("-----BEGIN CERTIFICATE-----\nsecond")
-    fetch_certificates(source.as_uri(), target)
+    fetch_certificates([source.as_uri()], target)
 
-    assert target.read_text().endswith("first")
+    assert target.read_text() == 2 * "-----BEGIN CERTIFICATE-----\nfirst\n"
+
+
+def test_the_file_that_the_database_is_checked_against_is_one_of_those_in_the_image() -> None:
+    address = read("database")["Outputs"]["DatabaseAddress"]["Value"]
+    text = json.dumps(address)
+
+    assert "sslrootcert=/etc/signup-sync/rds-global-bundle.pem" in text
+    assert {path.name for path in AUTHORITIES} == {"rds-global-bundle.pem", "amazon-trust-services.pem"}
 
 
 def test_what_is_not_a_bundle_of_certificates_is_refused(tmp_path: Path) -> None:
@@ -152,7 +162,7 @@ def test_what_is_not_a_bundle_of_certificates_is_refused(tmp_path: Path) -> None
     source.write_text("<html>Access denied</html>")
 
     with pytest.raises(ImageNotBuilt, match="not a bundle"):
-        fetch_certificates(source.as_uri(), target)
+        fetch_certificates([source.as_uri()], target)
     assert not target.exists()
 
 
