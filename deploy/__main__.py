@@ -11,7 +11,7 @@ import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy import choices, image, lambda_zip, owner_task, reconciliation
+from deploy import choices, database_logs, image, lambda_zip, owner_task, reconciliation
 from deploy.environment import FOLDER as ENVIRONMENTS
 from deploy.environment import Environment, InvalidEnvironment
 from deploy.image import ImageNotBuilt
@@ -129,6 +129,8 @@ def deploy(
         elif name == "artifacts":
             target.values |= {"LambdaKey": lambda_zip.build().key}
             target.values |= named(image_name or (source[1] if source else outputs["ImageRepositoryUri"]))
+        elif name == "database" and not dry_run:
+            keep_database_logs(target)
         elif name == "tasks" and not dry_run:
             prepare_database(target)
     show(outputs, as_json=as_json)
@@ -360,6 +362,13 @@ def named(image_name: str) -> dict[str, str]:
     """The parameters for an image, and for the repository that the tasks may then pull from."""
     arn = image.repository_arn(image_name)
     return {"Image": image_name} | ({"ImageRepositoryArn": arn} if arn is not None else {})
+
+
+def keep_database_logs(target: Target) -> None:
+    """Let the logs of the database end when all others do; those of a database that was there are not ours."""
+    if not target.values.get("ExistingDatabaseAddress"):
+        days = int(target.stack("network").deployed_parameters()["LogRetentionDays"])
+        database_logs.keep(target.client("logs"), target.values["DatabaseId"], days)
 
 
 def prepare_database(target: Target) -> None:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.deploy.templates import read
+from deploy import database_logs
+from tests.deploy.templates import names, read
 from tests.deploy.tools import ROOT
 
 DAY = 86_400  # seconds
@@ -54,3 +55,13 @@ def test_every_alarm_has_its_row_in_the_runbook() -> None:
     ]
 
     assert [name for name in names if f"`{name}`" not in runbook] == []
+
+
+def test_whatever_writes_a_log_writes_it_into_a_group_that_ends() -> None:
+    resources = [r for name in names() for r in read(name)["Resources"].values()]
+    groups = [r["Properties"] for r in resources if r["Type"] == "AWS::Logs::LogGroup"]
+
+    assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups)
+    # RDS makes its own groups.
+    database = read("database")["Resources"]["Database"]
+    assert database["Properties"]["EnableCloudwatchLogsExports"] == list(database_logs.LOGS)

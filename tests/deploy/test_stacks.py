@@ -81,6 +81,16 @@ def test_all_is_created_but_what_the_local_server_does_not_know(deployed: Deploy
     assert missing == {name: ids for name, ids in unconditional.items() if ids}
 
 
+def test_the_logs_that_rds_writes_end_when_the_others_do(deployed: Deployed) -> None:
+    answer = deployed.ask("logs").describe_log_groups(logGroupNamePrefix="/aws/rds/instance/")
+    name = f"/aws/rds/instance/{deployed.outputs['DatabaseId']}"
+
+    assert {group["logGroupName"]: group["retentionInDays"] for group in answer["logGroups"]} == {
+        f"{name}/postgresql": 90,
+        f"{name}/upgrade": 90,
+    }
+
+
 def test_the_pools_trigger_is_the_function_which_the_pool_alone_may_invoke(deployed: Deployed) -> None:
     pool = deployed.ask("cognito-idp").describe_user_pool(UserPoolId=deployed.outputs["UserPoolId"])["UserPool"]
     function = deployed.ask("lambda").get_function(FunctionName=deployed.outputs["TriggerName"])["Configuration"]
