@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,13 @@ import pytest
 from deploy.__main__ import COMPUTE, DATA
 from tests.deploy.templates import names, read
 from tests.deploy.tools import ROOT, command, why_missing
-from tests.e2e import node_parts
 
 EXAMPLES = ROOT / "deploy/examples"
 
 _PARSE = "import hcl2, json, sys; print(json.dumps(hcl2.load(open(sys.argv[1]))))"
 _OUTPUT = re.compile(r'aws_cloudformation_stack\.(\w+)\.outputs\["(\w+)"\]')
 
-cdk_missing = node_parts.why_missing() or why_missing("cdk")
+cdk_missing = why_missing("cdk") or (None if shutil.which("node") else "Node.js is not installed")
 
 
 @pytest.fixture(scope="module")
