@@ -96,8 +96,48 @@ def test_cdk_synthesizes_every_resource_of_the_templates_with_all_parameters_wir
     assert sorted(path.name for path in (package / "trigger_lambda").iterdir()) == ["__init__.py", "handler.py"]
 
 
-def test_what_migrates_says_what_it_needs() -> None:
-    script = (EXAMPLES / "migrate").read_text()
+# Writes down what it was asked; the first task ends as it is told to.
+_AWS = """#!/bin/sh
+echo "$@" >>"$CALLS"
+case $2 in
+    run-task) echo arn:task ;;
+    describe-tasks) echo "$STATUS" ;;
+esac
+"""
 
-    assert '"db", "migrate"' in script
-    assert '"db", "grant-worker", "--iam"' in script
+
+def migrate(folder: Path, *arguments: str, status: str = "0") -> tuple[int, list[str]]:
+    """The exit status of the script, and what it asked of a stand-in for the AWS CLI."""
+    (folder / "aws").write_text(_AWS)
+    (folder / "aws").chmod(0o755)
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}", "CALLS": str(folder / "calls"), "STATUS": status}
+    result = subprocess.run([EXAMPLES / "migrate", *arguments], env=environment, capture_output=True, check=False)
+    calls = folder / "calls"
+    return result.returncode, calls.read_text().splitlines() if calls.exists() else []
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("login", "options"), [([], ""), (["secret"], ""), (["iam"], ', "--iam"')])
+def test_the_database_is_migrated_and_then_the_role_is_made(tmp_path: Path, login: list[str], options: str) -> None:
+    status, calls = migrate(tmp_path, "cluster", "owner:3", "subnet-1,subnet-2", "sg-1", *login)
+
+    first, second = (call for call in calls if call.startswith("ecs run-task"))
+    assert status == 0
+    assert '"command": ["db", "migrate"]' in first
+    assert f'"command": ["db", "grant-worker"{options}]' in second
+    assert "--cluster cluster --task-definition owner:3" in first
+    assert "subnets=[subnet-1,subnet-2],securityGroups=[sg-1]" in first
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("status", ["1", "None"])
+def test_a_migration_that_failed_ends_it(tmp_path: Path, status: str) -> None:
+    ended, calls = migrate(tmp_path, "cluster", "owner:3", "subnet-1", "sg-1", status=status)
+
+    assert ended == 1
+    assert len([call for call in calls if call.startswith("ecs run-task")]) == 1
+
+
+@pytest.mark.process
+def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
+    assert migrate(tmp_path, "cluster") == (2, [])
