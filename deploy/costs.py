@@ -3,7 +3,7 @@
     python -m deploy.costs
 
 Prices are in US dollars for us-east-1, on demand, without the free tiers that end after a year. What an environment has
-is read from its file; how many alarms there are, from their template.
+is read from its file; how many alarms there are, from the templates.
 """
 
 from collections.abc import Callable
@@ -28,10 +28,10 @@ ENDPOINT_HOUR, NAT_HOUR, PUBLIC_ADDRESS_HOUR = 0.01, 0.045, 0.005
 SECRET, KMS_KEY, ALARM, METRIC, LOG_GB = 0.40, 1.00, 0.10, 0.30, 0.50
 
 LAMBDA_SECONDS, LAMBDA_GB = 0.05, 0.5  # an invocation that is warm, and the template's memory
-IDLE_RECEIVES = HOURS * 3600 / 4  # one thread, RECEIVE_WAIT_SECONDS each
+IDLE_RECEIVES = 2 * HOURS * 3600 / 4  # of two queues, one thread each, RECEIVE_WAIT_SECONDS each
 ROW_BYTES = 358  # of `users` with its indexes: docs/scaling.md
 ENDPOINTS, ZONES = 7, 2
-SCALING_ALARMS = 4  # target tracking makes two, of two metrics each, which are paid for each
+SCALING_ALARMS = 2  # that target tracking makes, in which each metric is paid for
 INSIGHTS_METRICS = 30  # of Container Insights, for one service, about
 OWN_METRICS = 1  # EnqueueFailed
 IDLE_LOG_GB = 1.0  # of Postgres, its monitoring each minute, what the network has refused, the worker: about
@@ -63,7 +63,7 @@ def parts(environment: Environment) -> dict[str, Part]:
         f"RDS, {instance}{', Multi-AZ' if copies == 2 else ''}": lambda _: HOURS * RDS_HOUR[instance] * copies,
         "RDS storage, after a year": lambda n: storage(n) * RDS_GP3_GB * copies,
         **_egress(get("Egress", "endpoints")),
-        f"alarms: {alarms()} and {SCALING_ALARMS} of the scaling": lambda _: (alarms() + SCALING_ALARMS) * ALARM,
+        f"alarms: {alarms()} and {scaling_metrics()} of the scaling": lambda _: (alarms() + scaling_metrics()) * ALARM,
         "Container Insights, and a metric of the log": lambda _: (INSIGHTS_METRICS + OWN_METRICS) * METRIC,
         "logs": lambda n: (IDLE_LOG_GB + n * LOG_BYTES / 1e9) * LOG_GB,
         "two secrets, the alarms' key": lambda _: 2 * SECRET + KMS_KEY,
@@ -78,6 +78,11 @@ def storage(sign_ups: int) -> float:
 def alarms() -> int:
     """How many the template has."""
     return (FOLDER / "alarms.yaml").read_text(encoding="utf-8").count("Type: AWS::CloudWatch::Alarm\n")
+
+
+def scaling_metrics() -> int:
+    """How many metrics the alarms of the scaling have together."""
+    return SCALING_ALARMS * (FOLDER / "service.yaml").read_text(encoding="utf-8").count("MetricStat:\n")
 
 
 def table(environment: Environment, columns: tuple[int, ...]) -> str:

@@ -1,8 +1,8 @@
 """Retention of the logs that RDS writes.
 
 RDS makes their groups itself, without an end (Amazon RDS User Guide, "Publishing PostgreSQL logs to Amazon CloudWatch
-Logs"), and their names begin with the instance's, which is known only when there is one. So no template can have them: a
-group that RDS has made would be there already.
+Logs"), and their names begin with the instance's, which is known only when there is one. So no template can have them:
+a group that RDS has made would be there already.
 """
 
 from contextlib import suppress

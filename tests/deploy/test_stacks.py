@@ -185,6 +185,7 @@ def test_there_is_an_alarm_for_each_thing_that_wakes_somebody(deployed: Deployed
         "dead-letters-expire",
         "enqueue-failures",
         "no-worker",
+        "oldest-activity",
         "oldest-message",
         "reconcile-not-started",
         "trigger-errors",

@@ -106,7 +106,7 @@ def test_who_may_publish_activities_may_sign_nobody_up() -> None:
 @pytest.mark.parametrize("task", ["WorkerTask", "OwnerTask", "ReconcileTask"])
 def test_a_tasks_settings_are_the_programs(task: str) -> None:
     fields = WorkerSettings.model_fields.keys() | WorkerRoleSettings.model_fields.keys()
-    known = {name.upper() for name in fields} | {"AWS_REGION", "DATABASE_SCHEMA"}
+    known = {name.upper() for name in fields} | {"AWS_REGION"}
 
     assert settings_of(containers()[task]) <= known
 

@@ -126,6 +126,8 @@ resource "aws_cloudformation_stack" "tasks" {
     Image              = var.image
     QueueUrl           = aws_cloudformation_stack.queues.outputs["QueueUrl"]
     QueueArn           = aws_cloudformation_stack.queues.outputs["QueueArn"]
+    ActivitiesQueueUrl = aws_cloudformation_stack.queues.outputs["ActivitiesQueueUrl"]
+    ActivitiesQueueArn = aws_cloudformation_stack.queues.outputs["ActivitiesQueueArn"]
     DlqUrl             = aws_cloudformation_stack.queues.outputs["DlqUrl"]
     DlqArn             = aws_cloudformation_stack.queues.outputs["DlqArn"]
     UserPoolId         = aws_cloudformation_stack.sign_up.outputs["UserPoolId"]
@@ -141,13 +143,14 @@ resource "terraform_data" "migration" {
   triggers_replace = [aws_cloudformation_stack.tasks.outputs["OwnerTaskArn"]]
 
   provisioner "local-exec" {
-    command = "${local.repository}/deploy/examples/migrate \"$CLUSTER\" \"$TASK\" \"$SUBNETS\" \"$GROUP\""
+    command = "${local.repository}/deploy/examples/migrate \"$CLUSTER\" \"$TASK\" \"$SUBNETS\" \"$GROUP\" secret \"$PUBLIC_IP\""
     environment = {
       AWS_REGION = var.region
       CLUSTER    = aws_cloudformation_stack.tasks.outputs["ClusterName"]
       TASK       = aws_cloudformation_stack.tasks.outputs["OwnerTaskArn"]
       SUBNETS    = aws_cloudformation_stack.network.outputs["SubnetIds"]
       GROUP      = aws_cloudformation_stack.network.outputs["WorkerSecurityGroupId"]
+      PUBLIC_IP  = aws_cloudformation_stack.network.outputs["AssignPublicIp"]
     }
   }
 }
@@ -168,6 +171,12 @@ resource "aws_cloudformation_stack" "service" {
     SubnetIds             = aws_cloudformation_stack.network.outputs["SubnetIds"]
     WorkerSecurityGroupId = aws_cloudformation_stack.network.outputs["WorkerSecurityGroupId"]
     QueueName             = aws_cloudformation_stack.queues.outputs["QueueName"]
+    ActivitiesQueueName   = aws_cloudformation_stack.queues.outputs["ActivitiesQueueName"]
+
+    AssignPublicIp           = aws_cloudformation_stack.network.outputs["AssignPublicIp"]
+    ReconcileSubnetIds       = aws_cloudformation_stack.network.outputs["ReconcileSubnetIds"]
+    ReconcileSecurityGroupId = aws_cloudformation_stack.network.outputs["ReconcileSecurityGroupId"]
+    ReconcileAssignPublicIp  = aws_cloudformation_stack.network.outputs["ReconcileAssignPublicIp"]
   }
 }
 
@@ -191,6 +200,7 @@ resource "aws_cloudformation_stack" "alarms" {
     Environment         = var.environment
     AlarmEmail          = var.alarm_email
     QueueName           = aws_cloudformation_stack.queues.outputs["QueueName"]
+    ActivitiesQueueName = aws_cloudformation_stack.queues.outputs["ActivitiesQueueName"]
     DlqName             = aws_cloudformation_stack.queues.outputs["DlqName"]
     TriggerName         = aws_cloudformation_stack.sign_up.outputs["TriggerName"]
     ClusterName         = aws_cloudformation_stack.tasks.outputs["ClusterName"]
@@ -205,8 +215,8 @@ output "user_pool_id" {
   value = aws_cloudformation_stack.sign_up.outputs["UserPoolId"]
 }
 
-output "queue_url" {
-  value = aws_cloudformation_stack.queues.outputs["QueueUrl"]
+output "activities_queue_url" { # for backends, with the policy below
+  value = aws_cloudformation_stack.queues.outputs["ActivitiesQueueUrl"]
 }
 
 output "publisher_policy_arn" {
