@@ -42,13 +42,19 @@ def answer_to(console: ConsoleThread, request: bytes) -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
-def test_a_body_that_is_none_costs_its_request_and_is_no_defect(console: ConsoleThread, operator: Operator) -> None:
+def test_a_body_that_is_none_costs_its_request_and_is_no_defect(
+    console: ConsoleThread, operator: Operator, caplog: pytest.LogCaptureFixture
+) -> None:
     """The page is being made already when the head has come, and the rest with it."""
-    for host, cookie in (("127.0.0.1", operator.cookie), ("127.0.0.1", "none"), ("evil.example", "none")):
-        lines = ["GET /audit HTTP/1.1", f"Host: {host}", f"Cookie: {cookie}", "Transfer-Encoding: chunked", "", ""]
-        status, _ = answer_to(console, "\r\n".join([*lines, "no chunk", ""]).encode())
-        assert status == 400
+    rest = "Transfer-Encoding: chunked\r\n\r\nno chunk\r\n"
+    asked = [("GET", "127.0.0.1", operator.cookie), ("GET", "evil.example", "none"), ("HEAD", "127.0.0.1", "none")]
+    for method, host, cookie in asked:
+        request = f"{method} /audit HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n{rest}"
+        with connected(console, request.encode()) as client, HTTPResponse(client, method=method) as answer:
+            answer.begin()
+            assert answer.status == 400
 
+    assert "data_received() call failed" not in caplog.text
     assert operator.get("/audit").status == 200
     assert [line for line in console.log if line["event"] == "page_failed"] == []
 
