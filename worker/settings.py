@@ -168,7 +168,16 @@ class DatabaseSettings(_FromEnvironment):
         return url
 
 
-class WorkerRoleSettings(DatabaseSettings):
+class OwnerSettings(DatabaseSettings):
+    """What `signup-sync db migrate` and `grant-reader` read."""
+
+    database_owner: Annotated[
+        str | None,
+        Field(description="the role whose the tables are, if it is another one than who logs in; it is made"),
+    ] = None
+
+
+class WorkerRoleSettings(OwnerSettings):
     """What `signup-sync db grant-worker` reads."""
 
     worker_secret_arn: Annotated[

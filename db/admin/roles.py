@@ -9,7 +9,7 @@ from signup_sync.postgres.statements import DEFAULT_SCHEMA, Connection
 
 
 class NoSuchRole(Exception):
-    """One line: the role is not there."""
+    """One line: a role is not there."""
 
 
 class StillMember(Exception):
@@ -23,6 +23,7 @@ def grant_worker(
     schema: str = DEFAULT_SCHEMA,
     password: str | None = None,
     iam: bool = False,
+    owner: str | None = None,
 ) -> bool:
     """Make the role unless it is there, and grant it what the worker needs; return whether it was made.
 
@@ -30,7 +31,10 @@ def grant_worker(
     has logged in by IAM logs in with `password` from now on; any other role that is there keeps its own: it may be in
     the middle of a rotation. Without a `password` nothing changes about how it logs in.
 
+    With an `owner`, as `db.migrations.migrate` has it, that role grants what is about the tables.
+
     All happens in one transaction. Raises `psycopg.Error`, also when the tables are not there yet, and `StillMember`.
+    Raises `NoSuchRole` where the owner is not there.
     """
     with psycopg.connect(resolved(database_url)) as connection:
         made = not _is_true(connection, "role_exists", role)
@@ -46,13 +50,16 @@ def grant_worker(
                 _leave_iam(connection, role)
             _execute(connection, "set_role_password", role, verifier=_verifier(connection, role, password))
         _let_into(connection, role, schema)
+        _become(connection, owner)
         for name in ("grant_worker_on_users", "grant_worker_on_activities", "grant_worker_on_worker_pause"):
             _execute(connection, name, role, schema)
     return made
 
 
-def grant_reader(database_url: Conninfo, role: str, *, schema: str = DEFAULT_SCHEMA) -> None:
+def grant_reader(database_url: Conninfo, role: str, *, schema: str = DEFAULT_SCHEMA, owner: str | None = None) -> None:
     """Let a role that is there read the users, but for their e-mail addresses, and the activities.
+
+    With an `owner`, as `db.migrations.migrate` has it, that role grants it.
 
     All happens in one transaction. Raises `NoSuchRole`, and `psycopg.Error`, also when the tables are not there yet.
     """
@@ -60,6 +67,7 @@ def grant_reader(database_url: Conninfo, role: str, *, schema: str = DEFAULT_SCH
         if not _is_true(connection, "role_exists", role):
             raise NoSuchRole(f"there is no role {role}: make it first, with the login that the application has")
         _let_into(connection, role, schema)
+        _become(connection, owner)
         for name in ("grant_reader_on_users", "grant_reader_on_activities"):
             _execute(connection, name, role, schema)
 
@@ -68,6 +76,14 @@ def _let_into(connection: Connection, role: str, schema: str) -> None:
     """A right that a role has already, as everybody on `public`, is not granted: its owner may be somebody else."""
     if not _is_true(connection, "may_use_schema", role, schema=schema):
         _execute(connection, "grant_usage_on_schema", role, schema)
+
+
+def _become(connection: Connection, owner: str | None) -> None:
+    if owner is None:
+        return
+    if not _is_true(connection, "role_exists", owner):
+        raise NoSuchRole(f"there is no role {owner}, which DATABASE_OWNER names: run signup-sync db migrate with it")
+    connection.execute(statement("set_role"), {"role": owner})
 
 
 def _leave_iam(connection: Connection, role: str) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from db.credentials import Conninfo, resolved
+from db.migrations.owner_role import become_owner
 from db.migrations.ownership import MigrationRefused, check_ownership, not_permitted, taken
 from db.statements import qualified, statement
 from signup_sync.postgres.statements import DEFAULT_SCHEMA
@@ -55,7 +56,7 @@ def status(database_url: Conninfo, schema: str = DEFAULT_SCHEMA) -> list[Revisio
         return _revisions(connection, schema)
 
 
-def migrate(database_url: Conninfo, schema: str = DEFAULT_SCHEMA) -> list[Revision]:
+def migrate(database_url: Conninfo, schema: str = DEFAULT_SCHEMA, *, owner: str | None = None) -> list[Revision]:
     """Bring the schema up to date, or make it; return the revisions that were applied, oldest first (none if it was up
     to date).
 
@@ -63,14 +64,16 @@ def migrate(database_url: Conninfo, schema: str = DEFAULT_SCHEMA) -> list[Revisi
     to do, and one that fails or is killed leaves the schema as it was (PostgreSQL 18 documentation, 13.3.5 "Advisory
     Locks").
 
+    With an `owner`, a role, all that is ours becomes that role's: `db.migrations.owner_role`.
+
     Raises `MigrationRefused` when something of somebody else's is in the way or a privilege is missing, and
     `psycopg.Error` when the database cannot be reached or refuses a statement for another reason.
     """
     try:
         with _connection(database_url) as connection:
-            return _migrate(connection, schema)
+            return _migrate(connection, schema, owner)
     except psycopg.errors.InsufficientPrivilege as error:
-        raise not_permitted(error, schema) from error
+        raise not_permitted(error, schema, owner) from error
     except (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateFunction, psycopg.errors.DuplicateObject) as error:
         raise taken(error, schema) from error
 
@@ -81,11 +84,13 @@ def run_sql(filename: str) -> None:
     op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})
 
 
-def _migrate(connection: Connection, schema: str) -> list[Revision]:
+def _migrate(connection: Connection, schema: str, owner: str | None) -> list[Revision]:
     connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_ADVISORY_LOCK,))
     check_ownership(connection, schema)
+    if owner is not None:
+        become_owner(connection, schema, owner)
     # A role without CREATE on the database may not even say IF NOT EXISTS of a schema that is there.
-    if not connection.exec_driver_sql(statement("schema_exists"), {"schema": schema}).scalar():
+    elif not connection.exec_driver_sql(statement("schema_exists"), {"schema": schema}).scalar():
         connection.exec_driver_sql(qualified("create_schema", schema))
     search_path = sql.Identifier(schema).as_string(None)
     connection.exec_driver_sql(statement("set_search_path"), {"search_path": search_path})

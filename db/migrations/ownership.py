@@ -12,7 +12,9 @@ _OURS = {
     "activities": {"user_uuid", "reply_to_activity_uuid", "replies_count"},
     "alembic_version": {"version_num"},
 }
-_NAMES = [*_OURS, "worker_pause"]
+TABLES = [*_OURS, "worker_pause"]
+FUNCTIONS = ["set_updated_at()", "handle_key(text)"]
+"""With the types of their arguments."""
 
 
 class MigrationRefused(Exception):
@@ -24,10 +26,10 @@ def check_ownership(connection: Connection, schema: str) -> None:
 
     Alembic's own table alone says nothing: it has the same name in every application, and often the same numbers in it.
     """
-    rows = connection.exec_driver_sql(statement("find_relations"), {"schema": schema, "names": _NAMES})
+    rows = connection.exec_driver_sql(statement("find_relations"), {"schema": schema, "names": TABLES})
     columns = {name: set(names) if is_table else set() for name, is_table, names in rows}
     if not all(own <= columns.get(name, set()) for name, own in _OURS.items()):
-        for name in _NAMES:
+        for name in TABLES:
             if name in columns:
                 raise _in_the_way(f"{schema}.{name} is there already, and")
 
@@ -37,8 +39,15 @@ def taken(error: psycopg.Error, schema: str) -> MigrationRefused:
     return _in_the_way(f"{error.diag.message_primary} in the schema {schema}, and")
 
 
-def not_permitted(error: psycopg.errors.InsufficientPrivilege, schema: str) -> MigrationRefused:
-    """For what the role may not do."""
+def not_permitted(
+    error: psycopg.errors.InsufficientPrivilege, schema: str, owner: str | None = None
+) -> MigrationRefused:
+    """For what the role may not do that migrates, or makes the owner."""
+    if owner is not None:
+        return MigrationRefused(
+            f"database: {describe(error)}; with DATABASE_OWNER={owner} log in as who may make that role (CREATEROLE) "
+            f"or become it, may create in the schema {schema}, and owns its tables; nothing was changed"
+        )
     return MigrationRefused(
         f"database: {describe(error)}; migrate as the owner of the schema {schema} and its tables, or grant this role "
         "CREATE on the schema (on the database, where the schema is not there yet); nothing was changed"

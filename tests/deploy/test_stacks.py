@@ -213,6 +213,8 @@ def test_the_database_is_migrated_and_the_role_made_before_the_service_is(deploy
     assert deployed.said.index("signup-sync db grant-worker") < deployed.said.index("\nservice:")
     with psycopg.connect(deployed.database_url) as connection:
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (0,)
+        owner = connection.execute("SELECT tableowner FROM pg_tables WHERE tablename = 'users'").fetchone()
+        assert owner == ("signup_sync_schema_owner",)  # and not who has logged in
 
 
 def test_a_second_deployment_changes_nothing(deployed: Deployed) -> None:

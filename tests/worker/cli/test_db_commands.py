@@ -137,6 +137,8 @@ def test_an_application_s_role_is_let_in_to_read(ready: Developer, role: CreateR
     name = str(conninfo_to_dict(role())["user"])
     assert ready.db("grant-reader", name).stdout == f"{name} may read the users and activities\n"
     assert ready.refusal("db", "grant-reader", "nobody").startswith("there is no role nobody: ")
+    told = ready.refusal("db", "grant-reader", name, DATABASE_OWNER="nobody")
+    assert told == "there is no role nobody, which DATABASE_OWNER names: run signup-sync db migrate with it"
     with closing(connect(ready.environment["DATABASE_URL"])) as connection:
         connection.execute(f"DROP OWNED BY {name}".encode())
 

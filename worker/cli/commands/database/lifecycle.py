@@ -14,7 +14,7 @@ from signup_sync.postgres.errors import describe
 from worker.cli.commands.database.schema import apply_migrations
 from worker.cli.environment_option import environment_option
 from worker.cli.refused import Refused
-from worker.settings import DatabaseSettings, Environment, name_in
+from worker.settings import DatabaseSettings, Environment, OwnerSettings, name_in
 from worker.text import printable
 
 _force = click.option("--force", is_flag=True, help="End the sessions of those who are connected to it.")
@@ -105,9 +105,9 @@ def setup(environment: Environment, force: bool, yes: bool) -> None:
 
 
 @contextmanager
-def _server(environment: Environment) -> Iterator[tuple[Connection, str, DatabaseSettings]]:
+def _server(environment: Environment) -> Iterator[tuple[Connection, str, OwnerSettings]]:
     """A connection to the server, the name of the database, and its settings."""
-    settings = DatabaseSettings.of(environment)
+    settings = OwnerSettings.of(environment)
     name = databases.name_in(settings.conninfo)
     if name is None:
         raise Refused(f"{name_in(environment, 'DATABASE_URL')} names no database: it should end with /NAME")

@@ -7,7 +7,7 @@ from db.credentials import read_secret
 from worker.cli.environment_option import environment_option
 from worker.cli.parameters import text
 from worker.cli.refused import Refused
-from worker.settings import DatabaseSettings, Environment, WorkerRoleSettings
+from worker.settings import Environment, OwnerSettings, WorkerRoleSettings
 
 
 @click.command
@@ -29,8 +29,15 @@ def grant_worker(environment: Environment, role: str, iam: bool) -> None:
     settings = WorkerRoleSettings.of(environment)
     password = read_secret(settings.worker_secret_arn)["password"] if settings.worker_secret_arn and not iam else None
     try:
-        made = roles.grant_worker(settings.conninfo, role, schema=settings.database_schema, password=password, iam=iam)
-    except roles.StillMember as error:
+        made = roles.grant_worker(
+            settings.conninfo,
+            role,
+            schema=settings.database_schema,
+            password=password,
+            iam=iam,
+            owner=settings.database_owner,
+        )
+    except (roles.NoSuchRole, roles.StillMember) as error:
         raise Refused(str(error)) from None
     click.echo(f"{'made' if made else 'updated'} the role {role}")
 
@@ -49,9 +56,9 @@ def grant_reader(environment: Environment, role: str) -> None:
     Example:
       signup-sync db grant-reader app
     """
-    settings = DatabaseSettings.of(environment)
+    settings = OwnerSettings.of(environment)
     try:
-        roles.grant_reader(settings.conninfo, role, schema=settings.database_schema)
+        roles.grant_reader(settings.conninfo, role, schema=settings.database_schema, owner=settings.database_owner)
     except roles.NoSuchRole as error:
         raise Refused(str(error)) from None
     click.echo(f"{role} may read the users and activities")

@@ -10,7 +10,7 @@ from signup_sync.postgres.statements import DEFAULT_SCHEMA
 from worker.cli.commands.database.clients import replace_with
 from worker.cli.environment_option import environment_option
 from worker.cli.refused import Refused
-from worker.settings import DatabaseSettings, Environment
+from worker.settings import DatabaseSettings, Environment, OwnerSettings
 
 # What differs between the environments, which the schema does not: roles.
 _PG_DUMP = ("pg_dump", "--schema-only", "--no-owner", "--no-privileges")
@@ -25,12 +25,15 @@ def migrate(environment: Environment) -> None:
     names it says so, and changes nothing. Safe to run twice, or by two tasks at once: the second waits, and finds
     nothing to do. It is all or nothing.
 
+    With DATABASE_OWNER the tables are that role's, which is made if need be: who logs in makes it and hands over what
+    is there already, and migrates as it. grant-worker and grant-reader need it too.
+
     \b
     Examples:
       DATABASE_URL=postgresql://localhost/app signup-sync db migrate
       signup-sync db migrate --env prod
     """
-    apply_migrations(DatabaseSettings.of(environment))
+    apply_migrations(OwnerSettings.of(environment))
 
 
 @click.command
@@ -71,10 +74,10 @@ def dump_schema(environment: Environment, pg_dump_options: tuple[str, ...]) -> N
     replace_with((*_PG_DUMP, *_of_schema(settings.database_schema), *pg_dump_options), settings.conninfo)
 
 
-def apply_migrations(settings: DatabaseSettings) -> None:
+def apply_migrations(settings: OwnerSettings) -> None:
     """And say which. Raises `psycopg.Error` and `Refused`."""
     with _refusals():
-        applied = migrations.migrate(settings.conninfo, settings.database_schema)
+        applied = migrations.migrate(settings.conninfo, settings.database_schema, owner=settings.database_owner)
     for revision in applied:
         click.echo(f"applied {revision.number} {revision.subject}")
     if not applied:
