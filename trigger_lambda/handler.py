@@ -5,6 +5,8 @@ Settings, from the environment:
 - `QUEUE_URL`: the events queue.
 - `ON_ENQUEUE_FAILURE`: `return` (the default) gives the event back to Cognito all the same, since the user is confirmed
   already and could not repair the error they would be shown; reconciliation finds them later. `raise` shows it to them.
+- `USER_ATTRIBUTES`: names of Cognito attributes that go along, with commas in between, such as
+  `locale,custom:tenant_id`; none by default, and 50 at most: further ones stay behind.
 
 Cognito waits 5 seconds for the answer (Amazon Cognito Developer Guide, "Customizing user pool workflows with Lambda
 triggers", "Important considerations"); this takes 4 at most.
@@ -32,6 +34,8 @@ PAUSE = 0.1  # seconds between two attempts
 
 HANDLE_MAX_LENGTH = 64  # characters
 DISPLAY_NAME_MAX_LENGTH = 200  # characters
+MAX_ATTRIBUTES = 50
+ATTRIBUTE_MAX_LENGTH = 2048  # characters
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _EMAIL = re.compile(r"[^\s@]\s*@\s*[^\s@]")
@@ -93,8 +97,17 @@ def _message(event: dict[str, Any]) -> dict[str, Any]:
             "email": _clean(attributes.get("email")) or None,
             "display_name": _display_name(attributes) or handle,
             "handle": handle,
+            **_carried_along(attributes),
         },
     }
+
+
+def _carried_along(attributes: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """`attributes` with those that `USER_ATTRIBUTES` names and of which something can be seen, if there are any."""
+    names = [name.strip() for name in os.environ.get("USER_ATTRIBUTES", "").split(",")]
+    values = {name: _clean_name(attributes.get(name)) for name in names}
+    given = {name: value[:ATTRIBUTE_MAX_LENGTH] for name, value in values.items() if value}
+    return {"attributes": dict(list(given.items())[:MAX_ATTRIBUTES])} if given else {}
 
 
 def _trace_context() -> dict[str, str]:

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from db.credentials import SERVER_NAME_CHECKED, Conninfo, IamConninfo, SecretConninfo
+from signup_sync.characters import UNWANTED
 from signup_sync.postgres.statements import DEFAULT_SCHEMA, check_schema
 from worker.environment import DEFAULT_ADMIN_ADDRESS, MAX_PROCESSES, admin_address, host_and_port, number_of_processes
 
@@ -200,6 +201,34 @@ class EventsQueueSettings(_FromEnvironment):
     queue_url: Annotated[QueueUrl, Field(description="the events queue")]
 
 
+def _attribute_names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+    if len(names) > _MAX_ATTRIBUTES or not all(map(_is_attribute_name, names)):
+        raise ValueError(f"should be names of Cognito attributes with commas in between, {_MAX_ATTRIBUTES} at most")
+    return names
+
+
+_MAX_ATTRIBUTES = 50  # `signup_sync.events.Attributes`
+# Amazon Cognito API Reference, AttributeType, "Name".
+_is_attribute_name = re.compile(rf"[^\s{UNWANTED}]{{1,32}}").fullmatch
+
+
+class AttributesSettings(_FromEnvironment):
+    """What everything reads that makes events from what Cognito knows of a user."""
+
+    user_attributes: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_attribute_names),
+        Field(description="names of Cognito attributes that go along, with commas in between; as the Lambda has them"),
+    ] = ()
+
+
+class ReconcileSettings(AttributesSettings, DatabaseSettings):
+    """What `signup-sync reconcile` reads."""
+
+
 class QueuesSettings(EventsQueueSettings):
     """What the dead-letter tools read."""
 
@@ -316,7 +345,7 @@ class WorkerSettings(AdminSettings, DatabaseSettings, QueuesSettings):
 _WAYS_IN = ("console_token", "console_tokens_file", "console_alb_arn", "console_oidc_issuer")
 
 
-class ConsoleSettings(DatabaseSettings, QueuesSettings):
+class ConsoleSettings(AttributesSettings, DatabaseSettings, QueuesSettings):
     """What `signup-sync console` reads."""
 
     console_address: Annotated[

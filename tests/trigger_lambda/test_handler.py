@@ -94,13 +94,14 @@ def test_a_sign_up_becomes_one_message(queues: Queues) -> None:
         "email": "ada@example.com",
         "display_name": "Ada Lovelace",
         "handle": "ada_l",
+        "attributes": {},
     }
 
 
 @pytest.fixture
 def without_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """The handler, in this process, can send nothing, and says so when it tries."""
-    for name in ("QUEUE_URL", "ON_ENQUEUE_FAILURE"):
+    for name in ("QUEUE_URL", "ON_ENQUEUE_FAILURE", "USER_ATTRIBUTES"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -212,6 +213,23 @@ def test_the_email_address_may_be_missing(email: str | None, expected: str | Non
     assert enqueued(sign_up(email=email)).data.email == expected
 
 
+def test_attributes_go_along_that_the_setting_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    custom: dict[str, Any] = {"custom:tenant_id": "x" * 3000, "custom:plan": 42}
+    event = sign_up(locale=" en\x00-GB\n", zoneinfo="\u200b", **custom)
+    assert "attributes" not in module._message(event)["data"]  # noqa: SLF001 (what it sends, without sending it)
+
+    monkeypatch.setenv("USER_ATTRIBUTES", "locale, custom:tenant_id,custom:plan,,zoneinfo,custom:not_given")
+
+    assert enqueued(event).data.attributes == {"locale": "en-GB", "custom:tenant_id": "x" * 2048}
+
+
+def test_no_more_attributes_go_along_than_an_event_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"custom:{number}" for number in range(60)]
+    monkeypatch.setenv("USER_ATTRIBUTES", ",".join(names))
+
+    assert list(enqueued(sign_up(**dict.fromkeys(names, "x"))).data.attributes) == names[:50]
+
+
 anything = st.text(st.characters(exclude_categories=()), max_size=250)  # lone surrogates, too
 addresses = st.builds("{}@{}".format, anything, anything)
 tricks = st.lists(st.sampled_from([*REAL_NAMES, *ADDRESSES, *UNWANTED, *UNSEEN]), max_size=99).map("".join)
@@ -219,6 +237,13 @@ values = st.one_of(anything, addresses, tricks, st.none(), st.booleans(), st.int
 names = st.sampled_from(["email", "name", "given_name", "family_name", "preferred_username", "custom:unheard_of"])
 
 
+@pytest.fixture
+def carried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attributes go along."""
+    monkeypatch.setenv("USER_ATTRIBUTES", "custom:unheard_of,name")
+
+
+@pytest.mark.usefixtures("carried")
 @given(user_name=st.one_of(anything, addresses, tricks), attributes=st.dictionaries(names, values))
 def test_whatever_the_attributes_say_the_worker_can_read_it(user_name: str, attributes: dict[str, Any]) -> None:
     event = sign_up(user_name, **attributes)

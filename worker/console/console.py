@@ -77,7 +77,7 @@ class Console:
         self._executor = ThreadPoolExecutor(CALLS_AT_ONCE, "call")
         self._cognito = cognito.connect(attempts=COGNITO_ATTEMPTS) if settings.user_pool_id else None
         pool = UserPool(settings.user_pool_id, self._cognito) if settings.user_pool_id and self._cognito else None
-        self.user_lookup = UserLookup(self.database, pool, self._executor)
+        self.user_lookup = UserLookup(self.database, pool, self._executor, settings.user_attributes)
         oldest = OldestMessage(events.url) if settings.console_cloudwatch else None
         self.monitor = SystemMonitor(queues, dead_letters, settings.worker_urls, self.database, self._executor, oldest)
         self._templates = _templates(queue_name=events.name)

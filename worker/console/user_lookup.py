@@ -1,7 +1,7 @@
 """User lookup: where a user is, in Cognito, in the table, in the dead-letter queue; and so why they have no row."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from itertools import islice
@@ -83,12 +83,16 @@ class Answer:
 
 
 class UserLookup:
-    """Looks users up. Calls to Cognito and the database are made at once, by the `executor`."""
+    """Looks users up. Calls to Cognito and the database are made at once, by the `executor`.
 
-    def __init__(self, database: Database, pool: UserPool | None, executor: Executor) -> None:
+    `carried`: the names of the Cognito attributes that go along with who is enqueued.
+    """
+
+    def __init__(self, database: Database, pool: UserPool | None, executor: Executor, carried: Sequence[str]) -> None:
         self._database = database
         self._pool = pool
         self._executor = executor
+        self._carried = carried
 
     def look_up(self, name: str, snapshot: Snapshot | None, asked_at: float, problem: str | None) -> Answer:
         """By id, handle or e-mail address: whose it is in any of the places, and what the others say of them.
@@ -124,7 +128,7 @@ class UserLookup:
             return None
         users = [user for user in self._pool.find("sub", sub) if user.sub == sub]
         with self._database.transaction() as connection:
-            missing = Reconciliation(self._pool, connection, publisher).reconcile(users)
+            missing = Reconciliation(self._pool, connection, publisher, self._carried).reconcile(users)
         return missing[0] if missing else None
 
     def _from_pool_and_table(self, name: str, ids: frozenset[str], people: dict[str, Person], answer: Answer) -> None:

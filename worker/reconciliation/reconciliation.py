@@ -5,7 +5,7 @@ Cognito trigger does, with the names that the trigger would have given them and 
 Events that are under way already are published once more, which does no harm.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -15,8 +15,8 @@ from db.tables.users import find_users, list_users
 from signup_sync.events import InvalidEvent, UserSignedUp
 from signup_sync.publisher import Publisher
 from worker.aws.cognito import PoolUser, UserPool
-from worker.reconciliation import public_profile as profile
 from worker.reconciliation.external_sort import SortedIds, difference
+from worker.reconciliation.public_profile import profile
 
 USERS_PAGE_SIZE = 1000  # rows
 
@@ -57,18 +57,26 @@ class Summary:
 class Reconciliation:
     """Goes through a pool once. Without a `publisher` it only looks.
 
+    `carried`: the names of Cognito attributes that go along.
     `since`: users whom Cognito has last changed before are skipped (being confirmed is a change). `called_off` is why
     it ended early: a call to the queue failed whole, and so would the next ones.
     """
 
     def __init__(
-        self, pool: UserPool, connection: Connection, publisher: Publisher | None, *, since: datetime | None = None
+        self,
+        pool: UserPool,
+        connection: Connection,
+        publisher: Publisher | None,
+        carried: Sequence[str],
+        *,
+        since: datetime | None = None,
     ) -> None:
         self.summary = Summary()
         self.called_off: str | None = None
         self._pool = pool
         self._connection = connection
         self._publisher = publisher
+        self._carried = carried
         self._since = since
 
     def run(self) -> Iterator[tuple[list[PoolUser], list[Missing]]]:
@@ -117,7 +125,7 @@ class Reconciliation:
         events: list[UserSignedUp] = []
         for user in users:
             try:
-                events.append(_event(user, self._pool.id))
+                events.append(_sign_up(user, self._pool.id, self._carried))
             except InvalidEvent as error:
                 self.summary.failed += 1
                 yield Missing(user.sub, "not_enqueued", str(error))
@@ -159,13 +167,10 @@ class OrphanSearch:
         self._in_pool.close()
 
 
-def _event(user: PoolUser, pool_id: str) -> UserSignedUp:
-    handle = profile.handle(user.username, user.attributes)
+def _sign_up(user: PoolUser, pool_id: str, carried: Sequence[str]) -> UserSignedUp:
     return UserSignedUp.new(
         cognito_user_id=user.sub,
-        handle=handle,
-        display_name=profile.display_name(user.attributes) or handle,
-        email=profile.email(user.attributes),
         source=f"/cognito/{pool_id}",
         time=user.created_at,
+        **profile(user.username, user.attributes, carried),
     )

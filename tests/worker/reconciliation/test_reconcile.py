@@ -26,8 +26,8 @@ from tests.support.wait import wait_until
 from tests.support.worker_process import WorkerProcess
 from trigger_lambda import handler
 from worker.aws.cognito import PoolUser, UserPool
-from worker.reconciliation import public_profile as profile
 from worker.reconciliation.external_sort import SortedIds, difference
+from worker.reconciliation.public_profile import profile
 from worker.reconciliation.reconciliation import OrphanSearch, Reconciliation
 
 NOBODY = {"in_pool": 0, "present": 0, "missing": 0, "enqueued": 0, "failed": 0, "complete": True}
@@ -130,6 +130,19 @@ class TestWhoIsMissing:
         assert (ada.id, ada.source, ada.time) == (sub, f"/cognito/{pool.id}", created)
         assert (ada.data.handle, ada.data.display_name, ada.data.email) == ("ada", "Ada Lovelace", "ada@example.org")
         assert (bob.data.handle, bob.data.display_name) == (f"user-{nameless[:8]}", f"user-{nameless[:8]}")
+        assert ada.data.attributes == bob.data.attributes == {}
+
+    def test_has_the_attributes_that_go_along(
+        self, pool: AdministratedPool, queues: Queues, environment: dict[str, str]
+    ) -> None:
+        pool.confirm("ada", name="Ada Lovelace", locale="en")
+        environment["USER_ATTRIBUTES"] = "locale,custom:tenant_id"
+
+        result = invoke("reconcile", "--user-pool-id", pool.id, environment=environment)
+
+        assert result.returncode == 0, result.stderr
+        (ada,) = events(queues)
+        assert ada.data.attributes == {"locale": "en"}
 
     def test_is_only_listed_by_a_dry_run_which_needs_no_queue(
         self, pool: AdministratedPool, queues: Queues, environment: dict[str, str]
@@ -195,7 +208,7 @@ class TestWhoIsMissing:
             stub.add_response("list_users", {"Users": [], "PaginationToken": "next"}, parameters)
             stub.add_response("list_users", {"Users": [user]}, {**parameters, "PaginationToken": "next"})
             with closing(connect(database_url)) as connection:
-                reconciliation = Reconciliation(UserPool("eu-west-1_x", client), connection, None)
+                reconciliation = Reconciliation(UserPool("eu-west-1_x", client), connection, None, ())
                 missing = [each.outcome for _, page in reconciliation.run() for each in page]
 
         assert missing + list(reconciliation.summary.skipped) == [outcome]
@@ -424,28 +437,35 @@ def test_a_terminal_shows_progress(pool: AdministratedPool, environment: dict[st
 _known = ["", " ", "Ada", "Ada  Lovelace", "x a@b.org y", "x" * 300, *REAL_NAMES, *ADDRESSES, *UNWANTED, *UNSEEN]
 _text = st.text() | st.lists(st.sampled_from(_known), max_size=3).map("".join)
 _username = _text | st.uuids().map(str) | st.emails()
+_carried = ["locale", "custom:tenant_id", "custom:empty"]
 _attributes = st.dictionaries(
-    st.sampled_from(["preferred_username", "name", "given_name", "family_name", "email"]), _text | st.emails()
+    st.sampled_from(["preferred_username", "name", "given_name", "family_name", "email", *_carried]),
+    _text | st.emails(),
 )
+
+
+@pytest.fixture
+def carried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the attributes that the trigger takes along."""
+    monkeypatch.setenv("USER_ATTRIBUTES", " locale, custom:tenant_id,,custom:empty")
+    return _carried
 
 
 @given(_username, _attributes, st.uuids().map(str))
 @example("a" * 70 + "@b.org", {"name": "a" * 210 + "@b.org"}, "5f0c6a4e-0c1d-4a52-9d0e-6f4f1f0f2a11")
-def test_the_names_are_those_that_the_trigger_gives(username: str, attributes: dict[str, str], sub: str) -> None:
+@example("ada", {"locale": "en\nGB" * 1000, "custom:tenant_id": "\x00\u200b "}, "5f0c6a4e-0c1d-4a52-9d0e-6f4f1f0f2a11")
+def test_the_profile_is_that_which_the_trigger_gives(
+    carried: list[str], username: str, attributes: dict[str, str], sub: str
+) -> None:
     attributes = {**attributes, "sub": sub}
     # The trigger is one file without a public part but its handler, and sending is not the point here.
     message = handler._message(  # noqa: SLF001
         {"userName": username, "userPoolId": "pool", "request": {"userAttributes": attributes}}
     )
 
-    handle = profile.handle(username, attributes)
+    given = profile(username, attributes, carried)
 
-    assert message["data"] == {
-        "cognito_user_id": sub,
-        "email": profile.email(attributes),
-        "handle": handle,
-        "display_name": profile.display_name(attributes) or handle,
-    }
+    assert {"attributes": {}, **message["data"]} == {"cognito_user_id": sub, **given}
 
 
 def pool_user(sub: str) -> PoolUser:

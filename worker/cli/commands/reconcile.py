@@ -20,7 +20,7 @@ from worker.cli.parameters import point_in_time
 from worker.cli.progress import progress_bar
 from worker.cli.refused import Refused
 from worker.reconciliation.reconciliation import Missing, OrphanSearch, Reconciliation, Summary
-from worker.settings import DatabaseSettings, EventsQueueSettings
+from worker.settings import EventsQueueSettings, ReconcileSettings
 
 # Amazon Cognito user pools API Reference, ListUsers, "UserPoolId".
 _is_pool_id = re.compile(r"[\w-]{1,45}_[0-9a-zA-Z]{1,45}", re.ASCII).fullmatch
@@ -62,16 +62,16 @@ def reconcile(user_pool_id: str, dry_run: bool, since: datetime | None, report_o
       signup-sync reconcile --user-pool-id eu-west-1_aBcDeFgHi --since 7d --json
       signup-sync reconcile --user-pool-id eu-west-1_aBcDeFgHi --dry-run --report-orphans
     """
-    database = DatabaseSettings.from_environment()
+    settings = ReconcileSettings.from_environment()
     queue_url = None if dry_run else EventsQueueSettings.from_environment().queue_url
     report = _Report(as_json=as_json)
     with ExitStack() as stack:
         try:
-            connection = stack.enter_context(closing(connect(database.conninfo, database.database_schema)))
+            connection = stack.enter_context(closing(connect(settings.conninfo, settings.database_schema)))
             pool = UserPool(user_pool_id, stack.enter_context(closing(cognito.connect())))
             publisher = None if queue_url is None else stack.enter_context(Publisher(queue_url))
             search = stack.enter_context(closing(OrphanSearch(connection))) if report_orphans else None
-            reconciliation = Reconciliation(pool, connection, publisher, since=since)
+            reconciliation = Reconciliation(pool, connection, publisher, settings.user_attributes, since=since)
             _go_through(pool, reconciliation, search, report)
         except CognitoError as error:
             raise Refused(str(error)) from error
