@@ -38,6 +38,12 @@ def delete_users(connection: Connection, deletions: Iterable[Deletion], *, page_
     return deleted
 
 
+def count_activities(connection: Connection, user_uuid: UUID) -> int:
+    """How many a deletion that erases would erase."""
+    [(count,)] = connection.execute(qualified("count_activities", connection.schema), {"user_uuid": user_uuid})
+    return int(count)
+
+
 def _erase_activities(connection: Connection, user_uuid: UUID, deleted_at: datetime, page_size: int) -> None:
     query = qualified("erase_activities", connection.schema)
     parameters = {

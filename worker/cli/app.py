@@ -21,6 +21,7 @@ _COMMANDS = {
     "dlq": ("dlq", "Look at dead letters, mend them, and send them back."),
     "publish": ("publish", "Put events into the events queue."),
     "reconcile": ("reconcile", "Enqueue the users of a Cognito pool who have no row."),
+    "erase": ("erase", "Erase what is known of a person, for good."),
     "feed": ("feed", "Show the home feed: what was posted, newest first."),
     "console": ("console", "Serve a web page for operators."),
     "console-token": ("console_token", "Make a token with which somebody logs in to the console."),

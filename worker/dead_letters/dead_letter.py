@@ -85,6 +85,16 @@ class DeadLetter:
         return plain_name(self._event.get("id"))
 
     @property
+    def user_id(self) -> str | None:
+        """Whose event it is: whom it is about, or who wrote it; None if it does not say."""
+        data = self._event.get("data")
+        about = self._event.get("id") if self.event_type == "user.signed_up.v1" else None
+        for value in (data.get("cognito_user_id") if isinstance(data, dict) else None, about):
+            if isinstance(value, str) and value:
+                return value
+        return None
+
+    @property
     def attempts(self) -> int:
         """Receives in the events queue. Of what SQS moved itself the looks at it in the dead-letter queue count too:
         SQS goes on counting (SQS API Reference, ReceiveMessage, ApproximateReceiveCount)."""
