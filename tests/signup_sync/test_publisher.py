@@ -14,7 +14,15 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from signup_sync.events import EVENT_TYPES, Event, parse_event
-from signup_sync.publisher import ActivityCreated, InvalidEvent, NotPublished, Publisher, UserSignedUp
+from signup_sync.publisher import (
+    ActivityCreated,
+    InvalidEvent,
+    NotPublished,
+    Publisher,
+    UserDeleted,
+    UserSignedUp,
+    UserUpdated,
+)
 from tests.support.command import command_environment, run, start
 from tests.support.fault_proxy import FaultProxy
 from tests.support.invoke import invoke, invoke_on_terminal
@@ -291,6 +299,53 @@ class TestPublishCommand:
         (event,) = events(queues)
         assert isinstance(event, UserSignedUp)
         assert (event.id, event.data.handle, event.data.display_name) == ("5f0c", "ada", "ada")
+
+    def test_a_users_new_profile_is_published(self, queues: Queues) -> None:
+        result = invoke(
+            *("publish", "update", "--sub", "5f0c", "--handle", "ada"),
+            *("--attribute", "locale=en", "--attribute", "custom:sum=1=1"),
+            environment=environment(queues),
+        )
+
+        assert result.returncode == 0, result.stderr
+        (event,) = events(queues)
+        assert isinstance(event, UserUpdated)
+        assert result.stdout == f"{event.id}\n"
+        assert (event.data.cognito_user_id, event.data.display_name, event.data.email) == ("5f0c", "ada", None)
+        assert event.data.attributes == {"locale": "en", "custom:sum": "1=1"}
+
+    @pytest.mark.parametrize(("arguments", "activities"), [((), "erase"), (("--keep-activities",), "keep")])
+    def test_that_a_user_is_gone_is_published(
+        self, queues: Queues, arguments: tuple[str, ...], activities: str
+    ) -> None:
+        result = invoke("publish", "delete", "--sub", "5f0c", *arguments, environment=environment(queues))
+
+        assert result.returncode == 0, result.stderr
+        (event,) = events(queues)
+        assert isinstance(event, UserDeleted)
+        assert result.stdout == f"{event.id}\n"
+        assert (event.data.cognito_user_id, event.data.activities) == ("5f0c", activities)
+
+    def test_an_attribute_without_a_value_is_refused(self, queues: Queues) -> None:
+        result = invoke(
+            *("publish", "user", "--sub", "5f0c", "--handle", "ada", "--attribute", "locale"),
+            environment=environment(queues),
+        )
+
+        assert result.returncode == 2
+        assert "'locale' is no attribute and its value, such as locale=en" in result.stderr
+
+    def test_a_file_may_have_every_type_of_event(self, queues: Queues) -> None:
+        gone = UserDeleted.new(cognito_user_id="ada", source="/backend")
+        new = UserUpdated.new(cognito_user_id="ada", handle="ada", display_name="Ada", source="/backend")
+        sent: list[Event] = [sign_up(), new, gone, activity()]
+
+        result = invoke(
+            "publish", "file", "-", environment=environment(queues), stdin="\n".join(e.model_dump_json() for e in sent)
+        )
+
+        assert result.returncode == 0, result.stderr
+        assert events(queues) == sent
 
     def test_a_file_is_published(self, queues: Queues) -> None:
         sent = [activity(str(number)) for number in range(120)]

@@ -85,7 +85,7 @@ class DeadLetter:
         return plain_name(self._event.get("id"))
 
     @property
-    def user_id(self) -> str | None:
+    def owner(self) -> str | None:
         """Whose event it is: whom it is about, or who wrote it; None if it does not say."""
         data = self._event.get("data")
         about = self._event.get("id") if self.event_type == "user.signed_up.v1" else None

@@ -15,7 +15,7 @@ class Person:
     def has(self, letter: DeadLetter) -> bool:
         """Whether it is an event of theirs. One that does not say whose it is, is theirs if it has the id or the
         address anywhere: it may be cut, or no JSON at all."""
-        owner = letter.user_id
+        owner = letter.owner
         if owner is not None:
             return owner == self.cognito_user_id
         return any(letter.contains(text) for text in (self.cognito_user_id, self.email) if text)

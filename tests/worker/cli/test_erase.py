@@ -87,7 +87,7 @@ def test_activities_may_be_kept(dlq: Dlq, environment: dict[str, str]) -> None:
 
 
 def test_who_has_no_row_gets_a_tombstone_and_twice_is_once(
-    dlq: Dlq, database_url: str, environment: dict[str, str], drain: Callable[..., WorkerProcess]
+    database_url: str, environment: dict[str, str], drain: Callable[..., WorkerProcess]
 ) -> None:
     first = invoke("erase", "eve", "--yes", environment=environment)
     drain()

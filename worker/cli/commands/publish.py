@@ -3,7 +3,7 @@
 import itertools
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import IO
@@ -11,7 +11,15 @@ from uuid import UUID
 
 import click
 
-from signup_sync.events import ActivityCreated, Event, InvalidEvent, UserSignedUp, parse_event
+from signup_sync.events import (
+    ActivityCreated,
+    Event,
+    InvalidEvent,
+    UserDeleted,
+    UserSignedUp,
+    UserUpdated,
+    parse_event,
+)
 from signup_sync.publisher import NotPublished, Publisher, Unpublished
 from worker.cli.parameters import duration, text
 from worker.cli.progress import Advance, progress_bar
@@ -21,12 +29,37 @@ from worker.settings import EventsQueueSettings
 CHUNK = 100  # events between two looks at what became of them
 SHOWN_ERRORS = 20  # lines of a file that are said to be invalid; of the others only how many there are
 
+
+def _attribute(given: str) -> tuple[str, str]:
+    """`locale=en`. Raises `click.BadParameter`."""
+    name, equals, value = text(given).partition("=")
+    if not equals:
+        raise click.BadParameter(f"{given!r} is no attribute and its value, such as locale=en")
+    return name, value
+
+
 _source = click.option(
     "--source",
     type=text,
     default="/signup-sync",
     show_default=True,
     help="Who publishes: the event's CloudEvents `source`.",
+)
+_profile = (
+    click.option("--sub", required=True, type=text, help="The user's Cognito `sub`."),
+    click.option("--handle", required=True, type=text, help="1 to 64 characters without white space; it is public."),
+    click.option(
+        "--display-name", type=text, metavar="TEXT", help="1 to 200 characters; it is public. Without it, the handle."
+    ),
+    click.option("--email", type=text, help="It is not public."),
+    click.option(
+        "--attribute",
+        "attributes",
+        multiple=True,
+        type=_attribute,
+        metavar="NAME=VALUE",
+        help="Of Cognito, and not public; repeatable.",
+    ),
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each event, not just its id.")
 
@@ -75,16 +108,25 @@ def activity(
     _publish_one(event, as_json=as_json)
 
 
+def _profile_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_profile):
+        command = option(command)
+    return command
+
+
 @publish.command
-@click.option("--sub", required=True, type=text, help="The user's Cognito `sub`.")
-@click.option("--handle", required=True, type=text, help="1 to 64 characters without white space; it is public.")
-@click.option(
-    "--display-name", type=text, metavar="TEXT", help="1 to 200 characters; it is public. Without it, the handle."
-)
-@click.option("--email", type=text, help="It is not public.")
+@_profile_options
 @_source
 @_json
-def user(sub: str, handle: str, display_name: str | None, email: str | None, source: str, as_json: bool) -> None:
+def user(
+    sub: str,
+    handle: str,
+    display_name: str | None,
+    email: str | None,
+    attributes: tuple[tuple[str, str], ...],
+    source: str,
+    as_json: bool,
+) -> None:
     """Publish that a user has signed up, as the Cognito trigger does; prints the user's `sub`.
 
     To find and publish all users that are missing, see `signup-sync reconcile`.
@@ -95,8 +137,72 @@ def user(sub: str, handle: str, display_name: str | None, email: str | None, sou
     """
     try:
         event = UserSignedUp.new(
-            cognito_user_id=sub, handle=handle, display_name=display_name or handle, email=email, source=source
+            cognito_user_id=sub,
+            handle=handle,
+            display_name=display_name or handle,
+            email=email,
+            attributes=dict(attributes),
+            source=source,
         )
+    except InvalidEvent as error:
+        raise Refused(f"not published, as the event would be invalid: {error}") from error
+    _publish_one(event, as_json=as_json)
+
+
+@publish.command
+@_profile_options
+@_source
+@_json
+def update(
+    sub: str,
+    handle: str,
+    display_name: str | None,
+    email: str | None,
+    attributes: tuple[tuple[str, str], ...],
+    source: str,
+    as_json: bool,
+) -> None:
+    """Publish what a user's whole profile is from now on; prints the event's id.
+
+    What is left out is gone: their e-mail address, for example. To find and publish what has changed in Cognito, see
+    `signup-sync reconcile --changes`.
+
+    \b
+    Examples:
+      signup-sync publish update --sub 5f0c... --handle ada --display-name "Ada King" --email ada@example.org
+      signup-sync publish update --sub 5f0c... --handle ada --attribute locale=en --attribute custom:tenant_id=42
+    """
+    try:
+        event = UserUpdated.new(
+            cognito_user_id=sub,
+            handle=handle,
+            display_name=display_name or handle,
+            email=email,
+            attributes=dict(attributes),
+            source=source,
+        )
+    except InvalidEvent as error:
+        raise Refused(f"not published, as the event would be invalid: {error}") from error
+    _publish_one(event, as_json=as_json)
+
+
+@publish.command
+@click.option("--sub", required=True, type=text, help="The user's Cognito `sub`.")
+@click.option("--keep-activities", is_flag=True, help="Leave what they have posted as it is.")
+@_source
+@_json
+def delete(sub: str, keep_activities: bool, source: str, as_json: bool) -> None:
+    """Publish that a user's account is gone, which nothing undoes; prints the event's id.
+
+    `signup-sync erase` does it for people: it says first what it will do, and deletes their dead letters too.
+
+    \b
+    Examples:
+      signup-sync publish delete --sub 5f0c...
+      signup-sync publish delete --sub 5f0c... --keep-activities --json
+    """
+    try:
+        event = UserDeleted.new(cognito_user_id=sub, activities="keep" if keep_activities else "erase", source=source)
     except InvalidEvent as error:
         raise Refused(f"not published, as the event would be invalid: {error}") from error
     _publish_one(event, as_json=as_json)
