@@ -85,6 +85,19 @@ class User:
     deleted_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class StoredProfile:
+    """What the row of a user who is not deleted says of them; `profile_at` is None before the first new profile."""
+
+    cognito_user_id: str
+    display_name: str
+    handle: str
+    email: str | None
+    attributes: dict[str, str]
+    created_at: datetime
+    profile_at: datetime | None
+
+
 def insert_users(connection: Connection, users: Iterable[NewUser]) -> UsersInserted:
     """Insert those that are not there yet; a user who is there stays as they are.
 
@@ -156,17 +169,36 @@ def find_users(connection: Connection, cognito_user_ids: Iterable[str]) -> dict[
     return dict(rows.fetchall())
 
 
+def find_profiles(connection: Connection, cognito_user_ids: Iterable[str]) -> dict[str, StoredProfile]:
+    """Return what the rows of these users say, by `cognito_user_id`; tombstones are left out."""
+    parameters = {"cognito_user_ids": list(cognito_user_ids)}
+    rows = connection.execute(qualified("find_profiles", connection.schema), parameters)
+    return {row[0]: StoredProfile(*row) for row in rows}
+
+
+def has_handle(row: StoredProfile, wanted: str) -> bool:
+    """Whether the row has the handle of somebody who wants this one: the same, or as others have it, with a suffix."""
+    wisher = replace(row, handle=wanted)
+    return row.handle == wanted or row.handle in (_suffixed(wisher, length) for length in _SUFFIX_LENGTHS)
+
+
 def look_up_users(connection: Connection, name: str, ids: Iterable[str] = (), *, limit: int = 20) -> list[User]:
     """Return the users who have this id, handle or e-mail address (in upper or lower case), or one of the ids."""
     parameters = {"name": name, "terms": [name, *ids], "limit": limit}
     return [User(*row) for row in connection.execute(qualified("look_up_users", connection.schema), parameters)]
 
 
-def list_users(connection: Connection, *, page_size: int) -> Iterator[list[str]]:
-    """Every `cognito_user_id` in the table, page by page; those that are inserted meanwhile may be missing."""
+def list_users(
+    connection: Connection, *, page_size: int, created_before: datetime | None = None
+) -> Iterator[list[str]]:
+    """Every `cognito_user_id` of who is not deleted, page by page; those that are inserted meanwhile may be missing.
+
+    `created_before` leaves out who has signed up at that time or later.
+    """
     after = ""
     query = qualified("list_users", connection.schema)
-    while page := [row[0] for row in connection.execute(query, {"after": after, "limit": page_size})]:
+    parameters = {"limit": page_size, "created_before": created_before}
+    while page := [row[0] for row in connection.execute(query, {**parameters, "after": after})]:
         yield page
         after = page[-1]
 
@@ -217,6 +249,6 @@ def _not_in_table(connection: Connection, users: Sequence[NewUser]) -> list[NewU
     return [user for user in users if user.cognito_user_id not in present]
 
 
-def _suffixed(user: NewUser | NewProfile, length: int) -> str:
+def _suffixed(user: NewUser | NewProfile | StoredProfile, length: int) -> str:
     suffix = "-" + hashlib.sha256(user.cognito_user_id.encode()).hexdigest()[:length]
     return user.handle[: HANDLE_MAX_LENGTH - len(suffix)] + suffix

@@ -17,6 +17,7 @@ from signup_sync.publisher import Publisher
 from worker.aws.cognito import CognitoError, PoolUser, UserPool
 from worker.console.dead_letter_cache import Listed, Snapshot
 from worker.console.formats import age
+from worker.reconciliation.outbox import Outbox
 from worker.reconciliation.reconciliation import CONFIRMED, Missing, Reconciliation
 
 MAX_PEOPLE = 20  # of one question
@@ -128,7 +129,7 @@ class UserLookup:
             return None
         users = [user for user in self._pool.find("sub", sub) if user.sub == sub]
         with self._database.transaction() as connection:
-            missing = Reconciliation(self._pool, connection, publisher, self._carried).reconcile(users)
+            missing = Reconciliation(self._pool, connection, Outbox(publisher), self._carried).reconcile(users)
         return missing[0] if missing else None
 
     def _from_pool_and_table(self, name: str, ids: frozenset[str], people: dict[str, Person], answer: Answer) -> None:

@@ -8,14 +8,13 @@ Events that are under way already are published once more, which does no harm.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
 from db.connection import Connection
 from db.tables.users import find_users, list_users
 from signup_sync.events import InvalidEvent, UserSignedUp
-from signup_sync.publisher import Publisher
 from worker.aws.cognito import PoolUser, UserPool
 from worker.reconciliation.external_sort import SortedIds, difference
+from worker.reconciliation.outbox import Outbox, Outcome
 from worker.reconciliation.public_profile import profile
 
 USERS_PAGE_SIZE = 1000  # rows
@@ -31,7 +30,7 @@ class Missing:
     """A confirmed user who was not in the table, and what was done about it."""
 
     sub: str
-    outcome: Literal["enqueued", "not_enqueued", "would_enqueue"]
+    outcome: Outcome
     reason: str | None = None
     """Why not."""
 
@@ -55,27 +54,26 @@ class Summary:
 
 
 class Reconciliation:
-    """Goes through a pool once. Without a `publisher` it only looks.
+    """Goes through a pool once.
 
     `carried`: the names of Cognito attributes that go along.
-    `since`: users whom Cognito has last changed before are skipped (being confirmed is a change). `called_off` is why
-    it ended early: a call to the queue failed whole, and so would the next ones.
+    `since`: users whom Cognito has last changed before are skipped (being confirmed is a change). It ends early when
+    the outbox has been called off.
     """
 
     def __init__(
         self,
         pool: UserPool,
         connection: Connection,
-        publisher: Publisher | None,
+        outbox: Outbox,
         carried: Sequence[str],
         *,
         since: datetime | None = None,
     ) -> None:
         self.summary = Summary()
-        self.called_off: str | None = None
         self._pool = pool
         self._connection = connection
-        self._publisher = publisher
+        self._outbox = outbox
         self._carried = carried
         self._since = since
 
@@ -87,7 +85,7 @@ class Reconciliation:
         """
         for page in self._pool.pages():
             yield page, self.reconcile(page)
-            if self.called_off:
+            if self._outbox.called_off:
                 return
         self.summary.complete = True
 
@@ -118,10 +116,6 @@ class Reconciliation:
         return None
 
     def _enqueue(self, users: Iterable[PoolUser]) -> Iterator[Missing]:
-        if self._publisher is None:
-            for user in users:
-                yield Missing(user.sub, "would_enqueue")
-            return
         events: list[UserSignedUp] = []
         for user in users:
             try:
@@ -129,29 +123,26 @@ class Reconciliation:
             except InvalidEvent as error:
                 self.summary.failed += 1
                 yield Missing(user.sub, "not_enqueued", str(error))
-        failures = {failure.event.id: failure for failure in self._publisher.publish_many(events)}
-        for event in events:
-            failure = failures.get(event.id)
-            if failure is None:
-                self.summary.enqueued += 1
-                yield Missing(event.id, "enqueued")
-                continue
-            self.summary.failed += 1
-            self.called_off = failure.reason if failure.call_failed else self.called_off
-            yield Missing(event.id, "not_enqueued", failure.reason)
+        for event, sent in zip(events, self._outbox.send(events), strict=True):
+            self.summary.enqueued += sent.outcome == "enqueued"
+            self.summary.failed += sent.outcome == "not_enqueued"
+            yield Missing(event.id, sent.outcome, sent.reason)
 
 
 class OrphanSearch:
-    """Looks for users who are here and not in the pool.
+    """Looks for users who are here and not in the pool. Who is deleted is no longer here.
 
-    Who is here is listed when it begins, before the pool is: who signs up meanwhile is no orphan.
+    Who is here is listed when it begins, before the pool is: who signs up meanwhile is no orphan, nor is who has not
+    signed up before `created_before`. `living` is how many there are.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, created_before: datetime | None = None) -> None:
+        self.living = 0
         self._here = SortedIds()
         self._in_pool = SortedIds()
-        for page in list_users(connection, page_size=USERS_PAGE_SIZE):
+        for page in list_users(connection, page_size=USERS_PAGE_SIZE, created_before=created_before):
             self._here.add(page)
+            self.living += len(page)
 
     def see(self, page: Iterable[PoolUser]) -> None:
         """These are in the pool, and so no orphans."""

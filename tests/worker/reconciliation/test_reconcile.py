@@ -1,7 +1,7 @@
 import json
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from tests.support.command import command_environment, start
 from tests.support.fault_proxy import FaultProxy
 from tests.support.invoke import invoke, invoke_on_terminal
 from tests.support.ports import free_port
-from tests.support.sqs import Queues, SqsServer, aws_environment
+from tests.support.sqs import Queues
 from tests.support.texts import ADDRESSES, REAL_NAMES, UNSEEN, UNWANTED
 from tests.support.user_pool import LIST_USERS, AdministratedPool, cognito_client, cognito_environment
 from tests.support.wait import wait_until
@@ -27,34 +27,11 @@ from tests.support.worker_process import WorkerProcess
 from trigger_lambda import handler
 from worker.aws.cognito import PoolUser, UserPool
 from worker.reconciliation.external_sort import SortedIds, difference
+from worker.reconciliation.outbox import Outbox
 from worker.reconciliation.public_profile import profile
 from worker.reconciliation.reconciliation import OrphanSearch, Reconciliation
 
 NOBODY = {"in_pool": 0, "present": 0, "missing": 0, "enqueued": 0, "failed": 0, "complete": True}
-
-
-@pytest.fixture
-def pool(sqs_server: SqsServer) -> Iterator[AdministratedPool]:
-    with closing(AdministratedPool.create(sqs_server.endpoint_url)) as pool:
-        yield pool
-
-
-@pytest.fixture
-def proxy(sqs_server: SqsServer) -> Iterator[FaultProxy]:
-    with FaultProxy(sqs_server.endpoint_url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def environment(queues: Queues, database_url: str) -> dict[str, str]:
-    return command_environment(
-        {
-            "QUEUE_URL": queues.events_url,
-            "DATABASE_URL": database_url,
-            **aws_environment(queues.endpoint_url),
-            **cognito_environment(queues.endpoint_url),
-        }
-    )
 
 
 def through(proxy: FaultProxy) -> dict[str, str]:
@@ -208,7 +185,7 @@ class TestWhoIsMissing:
             stub.add_response("list_users", {"Users": [], "PaginationToken": "next"}, parameters)
             stub.add_response("list_users", {"Users": [user]}, {**parameters, "PaginationToken": "next"})
             with closing(connect(database_url)) as connection:
-                reconciliation = Reconciliation(UserPool("eu-west-1_x", client), connection, None, ())
+                reconciliation = Reconciliation(UserPool("eu-west-1_x", client), connection, Outbox(None), ())
                 missing = [each.outcome for _, page in reconciliation.run() for each in page]
 
         assert missing + list(reconciliation.summary.skipped) == [outcome]
