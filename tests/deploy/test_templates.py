@@ -22,7 +22,7 @@ from deploy.image import PLATFORMS
 from tests.deploy.templates import STACKS, names, read
 from tests.deploy.tools import ROOT, command, why_missing
 from tests.support.sqs import SqsServer, aws_environment
-from worker.settings import WorkerRoleSettings, WorkerSettings
+from worker.settings import ReconcileSettings, WorkerRoleSettings, WorkerSettings
 
 STOP_LIMIT = 25  # seconds: the worker's promise
 
@@ -105,8 +105,8 @@ def test_who_may_publish_activities_may_sign_nobody_up() -> None:
 
 @pytest.mark.parametrize("task", ["WorkerTask", "OwnerTask", "ReconcileTask"])
 def test_a_tasks_settings_are_the_programs(task: str) -> None:
-    fields = WorkerSettings.model_fields.keys() | WorkerRoleSettings.model_fields.keys()
-    known = {name.upper() for name in fields} | {"AWS_REGION"}
+    programs = (WorkerSettings, WorkerRoleSettings, ReconcileSettings)
+    known = {name.upper() for settings in programs for name in settings.model_fields} | {"AWS_REGION"}
 
     assert settings_of(containers()[task]) <= known
 
