@@ -10,7 +10,7 @@ from worker.aws.cognito import UserPool
 from worker.reconciliation.outbox import Outbox, Sent
 from worker.reconciliation.reconciliation import OrphanSearch
 
-MAX_SHARE = 0.05  # of the living rows; more is the sign of another pool
+MOST = 20  # one in so many of the living rows; more is the sign of another pool
 # ListUsers is "eventually consistent" (Amazon Cognito user pools API Reference, ListUsers): of who has just signed up
 # it may not know yet, and an erasure is for good.
 YOUNGEST = timedelta(hours=1)
@@ -18,7 +18,7 @@ _PAGE_SIZE = 50  # events
 
 
 class TooMany(Exception):
-    """More than `MAX_SHARE` of the rows would be erased: `gone` of `living`."""
+    """More than one row in `MOST` would be erased: `gone` of `living`."""
 
     def __init__(self, gone: int, living: int) -> None:
         super().__init__(f"{gone} of {living} rows")
@@ -56,7 +56,7 @@ class Erasures:
         Raises `TooMany` before anything is enqueued, and `CognitoError`.
         """
         gone = sum(1 for _ in search.orphans())
-        if gone > search.living * MAX_SHARE:
+        if gone * MOST > search.living:
             raise TooMany(gone, search.living)
         orphans = search.orphans()
         while page := list(islice(orphans, _PAGE_SIZE)):
