@@ -7,10 +7,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
 
+from db.admin.roles import grant_worker
 from signup_sync.events import UserUpdated, parse_event
 from tests.support import tables
 from tests.support.invoke import invoke
+from tests.support.postgres import CreateRole
 from tests.support.sqs import Queues
 from tests.support.user_pool import AdministratedPool
 from tests.support.worker_process import WorkerProcess
@@ -159,6 +163,25 @@ def test_people_read_the_names_of_the_fields_and_no_values(
     first, *_, last = done.stdout.splitlines()
     assert first == f"enqueued update of {ada} (handle, display_name, email)"
     assert last == "changed:      1 (1 enqueued, 0 newer here)"
+
+
+def test_the_workers_role_looks_for_who_is_gone_and_is_told_that_changes_need_more(
+    pool: AdministratedPool, database_url: str, environment: dict[str, str], role: CreateRole
+) -> None:
+    url = role()
+    grant_worker(database_url, str(conninfo_to_dict(url)["user"]))
+    insert(database_url, pool.confirm("ada"))
+    environment["DATABASE_URL"] = url
+
+    changes = invoke("reconcile", "--user-pool-id", pool.id, "--changes", environment=environment)
+    deleted = invoke("reconcile", "--user-pool-id", pool.id, "--deleted", "--erase", environment=environment)
+
+    with psycopg.connect(database_url) as connection:
+        connection.execute(SQL("DROP OWNED BY {}").format(Identifier(str(conninfo_to_dict(url)["user"]))))
+    assert deleted.returncode == 0, deleted.stderr
+    assert changes.returncode == 2
+    (line,) = changes.stderr.splitlines()
+    assert "permission denied for table users; --changes needs a role that may read e-mail addresses" in line
 
 
 def insert(database_url: str, sub: str, profile_at: datetime | None = None) -> None:

@@ -30,6 +30,10 @@ from worker.settings import EventsQueueSettings, ReconcileSettings
 # Amazon Cognito user pools API Reference, ListUsers, "UserPoolId".
 _is_pool_id = re.compile(r"[\w-]{1,45}_[0-9a-zA-Z]{1,45}", re.ASCII).fullmatch
 
+_NEEDED = (
+    "--changes needs a role that may read e-mail addresses, names, handles and attributes, as the worker's may not"
+)
+
 
 def _pool_id(text: str) -> str:
     if not _is_pool_id(text):
@@ -117,6 +121,10 @@ def reconcile(
             raise Refused(str(error)) from error
         except psycopg.errors.UndefinedTable as error:
             raise Refused(f"database: {describe(error)}; run signup-sync db migrate") from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            if not changes:
+                raise
+            raise Refused(f"database: {describe(error)}; {_NEEDED}") from error
     run.summary()
     if too_many is not None:
         raise Refused(
