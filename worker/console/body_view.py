@@ -34,10 +34,10 @@ _PLAIN = {
     "data.cognito_user_id": re.compile(r'"[A-Za-z0-9._-]{1,128}"'),
     "data.expires_at": re.compile(r'"[0-9TZtz:.+ -]{1,40}"'),
     "data.reply_to_activity_uuid": re.compile(r'"[0-9A-Fa-f-]{1,40}"'),
+    "data.activities": re.compile(r'"(erase|keep)"'),
 }
-_KNOWN_KEYS = frozenset({part for path in _PLAIN for part in path.split(".")} | {"email", "display_name", "handle"}) | {
-    "message"
-}
+_PERSONAL = {"email", "display_name", "handle", "message", "attributes"}
+_KNOWN_KEYS = frozenset({part for path in _PLAIN for part in path.split(".")} | _PERSONAL)
 _LITERALS = ("true", "false", "null")
 
 

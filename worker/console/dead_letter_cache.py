@@ -59,7 +59,7 @@ class Listed(DeadLetter):
         self._plain: str | None = None
         data = self._event.get("data")
         data = data if isinstance(data, dict) else {}
-        event_id = self._event.get("id") if self.event_type.startswith("user.") else None
+        event_id = self._event.get("id") if self.is_sign_up else None
         self.user_id = _user_id(data.get("cognito_user_id")) or _user_id(event_id)
         given = (event_id, data.get("cognito_user_id"), data.get("handle"), data.get("email"))
         self.identities = frozenset(value.casefold() for value in given if isinstance(value, str))
@@ -80,6 +80,11 @@ class Listed(DeadLetter):
     @property
     def event_type(self) -> str:
         return self._kind
+
+    @property
+    def is_sign_up(self) -> bool:
+        """Whether it would have made a user's row; its event's id is the user's."""
+        return self._kind.startswith("user.signed_up.")
 
     def contains(self, text: str) -> bool:
         """As for any dead letter, without reading the event again."""

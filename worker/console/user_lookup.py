@@ -44,7 +44,7 @@ class Person:
     @property
     def sign_up(self) -> Listed | None:
         """The dead letter that would have made the row."""
-        return next((letter for letter in self.letters if letter.event_type.startswith("user.")), None)
+        return next((letter for letter in self.letters if letter.is_sign_up), None)
 
     @property
     def has_confirmed(self) -> bool:

@@ -74,7 +74,7 @@ class OperatorPause(_Answer):
 
 
 class Waiting(_Answer):
-    """What waits for its author or parent: the first was put off at `since`, the last is tried again at `until`."""
+    """What waits for its user, author or parent: the first was put off at `since`, the last is tried again by `until`."""
 
     reason: str
     messages: Count

@@ -3,7 +3,7 @@
 import random
 from functools import cache
 
-SPAN = 15 * 60.0  # seconds in which somebody may wait for their author or parent, over all attempts
+SPAN = 15 * 60.0  # seconds in which somebody may wait for their user, author or parent, over all attempts
 FIRST_DELAY = 1.0  # seconds
 MAX_DELAY = 5 * 60.0  # seconds, where the attempts are so many that doubling would go beyond the span
 _MAX_VISIBILITY_TIMEOUT = 43_200  # seconds (SQS Developer Guide, "Amazon SQS visibility timeout")

@@ -121,7 +121,7 @@ def _gauges(readings: MetricsSnapshot) -> Iterator[Metric]:
     )
     waiting = GaugeMetricFamily(
         "signup_sync_waiting_messages",
-        "Messages that this worker has put off until their author or parent is there.",
+        "Messages that this worker has put off until their user, author or parent is there.",
         labels=("reason",),
     )
     for reason in WAITING_REASONS:

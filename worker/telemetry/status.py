@@ -16,8 +16,8 @@ def status(version: str, measurements: Measurements, in_flight: int, waiting: Se
 
     `paused_since` and `pause_reason` are those of an outage of the database, `pause` is the operators' (`since`, `who`,
     `reason`), each null if there is none; `outages` are the last hour's, the newest last. `waiting` is what waits for
-    its author or parent, for each reason: the first of so many `messages` was put off at `since`, the last is visible
-    again at `until` at the latest.
+    its user, author or parent, for each reason: the first of so many `messages` was put off at `since`, the last is
+    visible again at `until` at the latest.
     """
     totals, minutes, pause = measurements.totals(), measurements.last_hour(), measurements.pause
     return {

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.events import activity, sign_up
-from worker.console.body_view import MAX_LAID_OUT, MAX_TOKENS, editable, laid_out
+from tests.support.events import activity, deleted, sign_up, updated
+from worker.console.body_view import MAX_LAID_OUT, MAX_TOKENS, editable, laid_out, plain_text
 from worker.dead_letters.lossless_json import compact, pretty
 
 JSON = st.recursive(
@@ -47,7 +47,8 @@ def test_what_an_editor_shows_is_the_same_json(value: object) -> None:
 @given(st.text("\u00c4\u00df\u4e2d\U0001f642", min_size=1))
 def test_masked_nothing_of_the_values_is_left(word: str) -> None:
     for body in (
-        sign_up("1", handle=word, email=word, display_name=word),
+        sign_up("1", handle=word, email=word, display_name=word, attributes={word: word, "locale": word}),
+        updated("1", handle=word, attributes={"id": word}),
         activity("1", word),
         json.dumps({"x": [word, {"y": word}], word: 1, "data": {"z": word, word: word}}, ensure_ascii=False),
         json.dumps(dict.fromkeys(("id", "type", "source", "time", "specversion", "traceparent"), word)),
@@ -57,6 +58,13 @@ def test_masked_nothing_of_the_values_is_left(word: str) -> None:
 
         assert not set(word) & set(shown)
         assert "\\u" not in shown
+        assert not set(word) & set(plain_text(body))
+
+
+def test_masked_a_deletion_says_what_becomes_of_the_activities() -> None:
+    for activities in ("erase", "keep"):
+        assert f'"activities": "{activities}"' in text(laid_out(deleted("ada", activities), revealed=False))
+    assert "Ada" not in text(laid_out(deleted("ada", "Ada"), revealed=False))
 
 
 def test_masked_it_can_still_be_seen_what_is_wrong() -> None:

@@ -434,6 +434,22 @@ def test_a_member_is_set_in_a_whole_group(operator: Operator, dlq: Dlq) -> None:
     assert operator.post("/letters/set/send", **hidden(shown), number="12").status == 400
 
 
+def test_an_attribute_is_set_and_not_found_by_who_sees_it_masked(operator: Operator, dlq: Dlq) -> None:
+    attributes = {"custom:tenant_id": 7, "custom:team": "secret-team"}
+    detail = "data.attributes: Input should be a valid string"
+    [ada] = dlq.fill(sign_up("ada", attributes=attributes), reason="invalid_event", detail=detail)
+    operator.post("/letters/look")
+    assert SHOWN(operator.get("/letters?text=secret-team").text) == []
+
+    shown = set_member(operator, "data.attributes.custom:tenant_id", "north", id=ada)
+
+    assert "data.attributes.custom:tenant_id a number north" in shown.words
+    assert "secret-team" not in shown.text + operator.get(f"/letters/{ada}").text
+    assert "Done 1 edited and sent back" in operator.post("/letters/set/send", **hidden(shown), number="1").words
+    [body] = dlq.event_bodies()
+    assert json.loads(body)["data"]["attributes"] == {"custom:tenant_id": "north", "custom:team": "secret-team"}
+
+
 def test_what_would_still_be_refused_stays(operator: Operator, dlq: Dlq) -> None:
     dlq.fill(
         sign_up("ada", display_name=""), sign_up("eve", display_name="", handle="e v"), "[]", reason="invalid_event"
