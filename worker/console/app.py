@@ -55,6 +55,7 @@ def application(console: Console) -> Starlette:
         Route("/users", ask(users.look_up), methods=["POST"]),
         Route("/users/reveal", ask(users.reveal), methods=["POST"]),
         Route("/users/enqueue", change(users.enqueue), methods=["POST"]),
+        Route("/users/erase", change(users.erase), methods=["POST"]),
         Route("/feed", look(feed.show)),
         Route("/feed/reveal", ask(feed.reveal), methods=["POST"]),
         Route("/pause", change(pause.begin), methods=["POST"]),

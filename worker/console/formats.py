@@ -16,6 +16,7 @@ OUTCOMES = {
     "not_found": "not found",
     "enqueued": "enqueued",
     "not_enqueued": "not enqueued",
+    "activities_kept": "enqueued, activities kept",
 }
 
 # How the name of somebody was proved.

@@ -28,7 +28,15 @@ MAX_NAME = 320  # characters, of an e-mail address (RFC 5321, 4.5.3.1)
 _is_unstorable = re.compile("[\x00\ud800-\udfff]").search
 
 Verdict = Literal[
-    "in_table", "dead_letter", "perhaps_dead_letter", "missing", "unconfirmed", "disabled", "unknown", "not_in_pool"
+    "in_table",
+    "deleted",
+    "dead_letter",
+    "perhaps_dead_letter",
+    "missing",
+    "unconfirmed",
+    "disabled",
+    "unknown",
+    "not_in_pool",
 ]
 
 
@@ -69,7 +77,7 @@ class Answer:
     def verdict(self, person: Person) -> Verdict:
         """The answer to: why has this user no row?"""
         if person.row is not None:
-            return "in_table"
+            return "in_table" if person.row.deleted_at is None else "deleted"
         if person.sign_up is not None:
             return "dead_letter"
         if not self.asked_table:

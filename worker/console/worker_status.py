@@ -74,7 +74,8 @@ class OperatorPause(_Answer):
 
 
 class Waiting(_Answer):
-    """What waits for its user, author or parent: the first was put off at `since`, the last is tried again by `until`."""
+    """What waits for a user, an author or a parent: the first was put off at `since`, the last is tried again by
+    `until`."""
 
     reason: str
     messages: Count

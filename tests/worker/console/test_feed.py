@@ -1,7 +1,10 @@
 """The newest activities."""
 
 import re
+from datetime import UTC, datetime
 
+from db.connection import Connection
+from db.tables.deletions import Deletion, delete_users
 from tests.support.events import activity, sign_up
 from tests.support.tables import write
 from tests.worker.console.operator import Operator
@@ -34,3 +37,14 @@ def test_older_activities_are_a_page_further(operator: Operator, database_url: s
     shown = re.findall(r"message number \d+\.", first.words + second.words)
     assert len(shown) == len(set(shown)) == 25
     assert 'rel="next"' not in second.text
+
+
+def test_what_somebody_who_is_deleted_has_left_is_theirs_no_more(operator: Operator, database_url: str) -> None:
+    write(database_url, sign_up("ada"), activity("ada", "notes on the engine"))
+    with Connection.connect(database_url) as connection:
+        delete_users(connection, [Deletion("ada", datetime.now(UTC), erases=False)])
+
+    masked, revealed = operator.get("/feed").words, operator.post("/feed/reveal").words
+
+    assert re.search(r"[0-9a-f]{8} deleted user \S+ ago 19 characters", masked)
+    assert re.search(r"[0-9a-f]{8} deleted user \S+ ago notes on the engine", revealed)

@@ -43,6 +43,7 @@ FORMS = {
     "/users": ["name"],
     "/users/reveal": ["sub"],
     "/users/enqueue": ["sub"],
+    "/users/erase": ["sub", "typed", "activities"],
     "/pause": ["why"],
 }
 

@@ -28,7 +28,7 @@ PAGES = ["/", "/letters", "/letters/news", "/letters/x", "/letters/x/edit", "/jo
 FORMS = [
     "/logout", "/hide", "/letters/look", "/letters/confirm", "/letters/act", "/letters/copy", "/letters/x/reveal",
     "/letters/x/open", "/letters/x/check", "/letters/x/send", "/users", "/users/reveal", "/users/enqueue",
-    "/feed/reveal", "/letters/set", "/letters/set/send", "/letters/search", "/pause", "/resume",
+    "/users/erase", "/feed/reveal", "/letters/set", "/letters/set/send", "/letters/search", "/pause", "/resume",
 ]  # fmt: skip
 
 
@@ -243,10 +243,13 @@ def test_a_read_only_console_shows_everything_and_changes_nothing(start_console:
         operator.post("/letters/act", plan="x"),
         operator.post(f"/letters/{message_id}/send", text="{}"),
         operator.post("/users/enqueue", sub="ada"),
+        operator.post("/users/erase", sub="ada", typed="ada"),
     ]
 
     assert [page.status for page in pages] == [200] * 3
-    assert not any(re.search(r">(Replay|Delete|Edit and replay|Enqueue their sign-up)<", page.text) for page in pages)
+    assert not any(
+        re.search(r">(Replay|Delete|Edit and replay|Enqueue their sign-up|Erase)<", page.text) for page in pages
+    )
     assert "ada@example.com" in operator.post(f"/letters/{message_id}/reveal").words
     assert {(answer.status, "CONSOLE_READ_ONLY" in answer.text) for answer in refused} == {(403, True)}
     assert dlq.queues.dead_letter_count() == 1

@@ -1,17 +1,21 @@
 """Where is this user, and why have they no row?"""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
 
+from db.connection import Connection
 from db.pool import connect
+from db.tables.deletions import Deletion, delete_users
 from db.tables.users import NewUser, insert_users
 from db.tables.worker_pause import read_worker_pause
+from signup_sync.events import UserDeleted, parse_event
 from tests.support.application import OWN_SCHEMA
 from tests.support.dlq import Dlq
-from tests.support.events import activity, sign_up
+from tests.support.events import LATER, activity, deleted, sign_up, updated
 from tests.support.fault_proxy import FaultProxy
 from tests.support.sqs import Queues, SqsServer
 from tests.support.tables import users, write
@@ -187,7 +191,7 @@ def test_an_address_in_the_place_of_an_id_is_masked_too(operator: Operator, dlq:
     found = operator.post("/users", name="odd@example.com")
 
     assert "They have no row, because their sign-up failed" in found.words
-    assert found.text.count("odd@example.com") == 2  # the question, and whom the form is about
+    assert found.text.count("odd@example.com") == 3  # the question, and whom the two forms are about
     assert "odd@example.com" not in operator.get(f"/letters/{message_id}").text
     assert "odd@example.com" in operator.post("/users/reveal", sub="odd@example.com").words
 
@@ -202,3 +206,88 @@ def test_a_console_knows_the_schema_of_the_tables(start_console: StartConsole, s
     support.post("/pause", why="failover is tested")
     with connect(shared_database_url, OWN_SCHEMA) as connection:
         assert read_worker_pause(connection) is not None
+
+
+def tombstone(database_url: str, name: str, *, erases: bool = True) -> None:
+    """Delete a user as a worker does."""
+    with Connection.connect(database_url) as connection:
+        delete_users(connection, [Deletion(name, datetime.fromisoformat(LATER), erases)])
+
+
+def test_of_who_is_deleted_it_is_said_since_when_and_nothing_else(
+    support: Operator, ada: str, database_url: str, dlq: Dlq
+) -> None:
+    write(database_url, sign_up(ada, handle="ada", email="ada@example.org"))
+    tombstone(database_url, ada)
+
+    answer = support.post("/users", name=ada)
+
+    assert "Deleted since 2026-01-31 13:00:00 UTC." in answer.words
+    assert "Cognito still has their account" in answer.words
+    assert "They have a row" not in answer.words
+    assert "In the table Deleted 2026-01-31 13:00:00 UTC uuid" in answer.words
+    assert "Nothing to do" in support.post("/users/enqueue", sub=ada).words
+    assert dlq.event_bodies() == []
+
+
+def test_a_user_is_erased_when_their_id_was_typed(
+    console: ConsoleThread, operator: Operator, database_url: str, dlq: Dlq
+) -> None:
+    write(database_url, sign_up("ada"), sign_up("grace"))
+    dlq.fill(updated("ada", handle="a b"), activity("ada"), deleted("ada"), "broken", reason="invalid_event")
+    dlq.fill(activity("grace"), sign_up("grace"))
+    operator.post("/letters/look")
+
+    refused = operator.post("/users/erase", sub="ada", typed="grace")
+    assert (refused.status, "Nothing was erased: to erase a user" in refused.words) == (400, True)
+    assert (dlq.event_bodies(), dlq.visible()) == ([], 6)
+
+    erased = operator.post("/users/erase", sub="ada", typed=" ada ", activities="erase")
+    console.wait_for_audit("deleted")
+
+    assert "Their deletion is in the events queue." in erased.words
+    [body] = dlq.event_bodies()
+    event = parse_event(body)
+    assert isinstance(event, UserDeleted)
+    assert (event.data.cognito_user_id, event.data.activities, event.source) == ("ada", "erase", "/console")
+    wait_until(lambda: len(dlq.dead_bodies()) == 3, 60, "their dead letters stay")
+    assert not any('"cognito_user_id": "ada"' in body for body in dlq.dead_bodies())
+    entries = [(line["what"], line["subject"], line["outcome"]) for line in console.audit()]
+    assert ("erased", "ada", "enqueued") in entries
+    assert [what for what, *_ in entries].count("deleted") == 3
+
+
+def test_what_a_user_has_posted_can_stay(console: ConsoleThread, operator: Operator, dlq: Dlq) -> None:
+    answer = operator.post("/users/erase", sub="ada", typed="ada", activities="keep")
+
+    [body] = dlq.event_bodies()
+    assert json.loads(body)["data"] == {"cognito_user_id": "ada", "activities": "keep"}
+    assert "/jobs/" not in answer.text
+    assert [line["outcome"] for line in console.audit() if line["what"] == "erased"] == ["activities_kept"]
+
+
+def test_where_the_queue_does_not_take_the_deletion_nothing_is_erased(
+    start_console: StartConsole, proxy: FaultProxy, dlq: Dlq
+) -> None:
+    console = start_console(endpoint_url=proxy.endpoint_url)
+    operator = Operator(console.address).log_in(console.token)
+    dlq.fill(activity("ada"))
+    operator.post("/letters/look")
+    proxy.down()
+
+    answer = operator.post("/users/erase", sub="ada", typed="ada")
+
+    assert (answer.status, "Nothing was erased" in answer.words) == (503, True)
+    assert dlq.visible() == 1
+
+
+def test_who_had_no_sign_up_is_not_taken_for_the_id_of_another_event(operator: Operator, dlq: Dlq) -> None:
+    change = json.loads(updated("ada"))
+    del change["data"]["cognito_user_id"]
+    dlq.fill(json.dumps(change), updated("grace", handle="a b"), reason="invalid_event")
+    operator.post("/letters/look")
+
+    words = operator.post("/users", name=change["id"]).words
+    assert "Nobody of that name was found." in words
+    assert "Dead letters with that text in them" in words
+    assert "because their sign-up failed" not in operator.post("/users", name="grace").words

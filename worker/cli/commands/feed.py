@@ -68,5 +68,6 @@ def _show(page: list[dict[str, Any]], *, as_json: bool) -> None:
 def _row(activity: dict[str, Any]) -> tuple[str, ...]:
     created_at = datetime.fromisoformat(activity["created_at"]).astimezone(UTC)
     message = " ".join(activity["message"].split())
-    handle, name, replies = activity["handle"], activity["display_name"], str(activity["replies_count"])
+    handle, name = activity["handle"] or "", activity["display_name"] or "deleted user"
+    replies = str(activity["replies_count"])
     return f"{created_at:%Y-%m-%d %H:%M}", handle, name, replies, message

@@ -23,8 +23,7 @@ def show(visit: Visit) -> Response:
     authors: dict[str, int] = {}
     for activity in activities:
         activity["created_at"] = datetime.fromisoformat(activity["created_at"])
-        # Masked, one can still see who is the same person.
-        activity["author"] = f"author {authors.setdefault(activity['handle'], len(authors) + 1)}"
+        activity["author"] = _author(activity["handle"], authors)
     return visit.page(
         "feed.html",
         activities=activities,
@@ -39,6 +38,11 @@ def reveal(visit: Visit) -> Response:
     visit.session.reveal(FEED)
     visit.audit("revealed", FEED)
     return see_other("/feed")
+
+
+def _author(handle: str | None, authors: dict[str, int]) -> str:
+    """Masked, one can still see who is the same person. `authors` are numbered as they come."""
+    return "deleted user" if handle is None else f"author {authors.setdefault(handle, len(authors) + 1)}"
 
 
 def _before(visit: Visit) -> Position | None:
