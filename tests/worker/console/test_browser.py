@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.support.dlq import Dlq
-from tests.support.events import activity, body, sign_up
+from tests.support.events import activity, body, sign_up, updated
 from tests.support.sqs import Queues
-from tests.support.tables import names
+from tests.support.tables import names, users
 from tests.support.wait import wait_until
 from tests.support.worker_process import WorkerProcess
 from tests.worker.console.browser import browser, chromium, log_in
@@ -130,6 +130,33 @@ def test_a_broken_message_goes_from_the_table_to_its_row_in_users(
     assert names(database_url) == {"ada"}
     page.get_by_role("link", name="Audit log").click()
     expect(page.get_by_role("row").filter(has_text="edited")).to_contain_text("Grace")
+
+
+def test_a_user_is_erased_and_stays_erased(
+    page: Page, console: ConsoleThread, queues: Queues, dlq: Dlq, database_url: str, drain: Callable[..., WorkerProcess]
+) -> None:
+    queues.send(sign_up("ada", attributes={"custom:team": "analysts"}))
+    drain()
+    dlq.fill(activity("ada"), updated("ada", handle="a b"), sign_up("grace"), reason="invalid_event")
+    log_in(page, console.link)
+
+    page.goto(f"{console.address}/users?id=ada")
+    page.get_by_text("Erase this user").click()
+    page.get_by_label("What they have posted").select_option("is erased")
+    page.get_by_label("To erase them, type their Cognito id: ada").fill("ada")
+    page.get_by_role("button", name="Erase").click()
+    expect(page.get_by_text("Their deletion is in the events queue.")).to_be_visible()
+    page.get_by_role("link", name="Their dead letters: 2 to delete").click()
+    expect(page.get_by_text("2 deleted")).to_be_visible()
+    queues.send(sign_up("ada"))  # an old one, which comes back
+    drain()
+    page.get_by_role("link", name="Is this user's row there?").click()
+
+    expect(page.get_by_text(re.compile("Deleted since 20"))).to_be_visible()
+    assert users(database_url)[0][:4] == ("ada", None, None, None)
+    assert dlq.dead_bodies() == [sign_up("grace")]
+    page.get_by_role("link", name="Audit log").click()
+    expect(page.get_by_role("row").filter(has_text="erased")).to_contain_text("Grace")
 
 
 def test_from_the_alarm_to_mended_in_five_clicks_at_most(
