@@ -22,7 +22,7 @@ from deploy.stacks import NEVER_MADE, Stack, StackFailed
 
 # What stays and what goes with `deploy/destroy`; `deployment_order` says what is deployed when.
 DATA = ("artifacts", "network", "queues", "database", "sign-up")
-COMPUTE = ("tasks", "service", "rotation", "alarms")
+COMPUTE = ("tasks", "service", "rotation", "deletions", "alarms")
 PROTECTED = ("queues", "database", "sign-up")
 
 SCRIPT_PARAMETERS = {"ReaderRole"}  # of an environment, and of no template

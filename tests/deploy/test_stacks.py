@@ -135,7 +135,7 @@ def test_the_queues_point_at_each_other_and_dead_letters_are_kept_longer(deploye
     assert dead_letters["MessageRetentionPeriod"] == "1209600"
     for queue in (events, activities, dead_letters):
         assert queue["ReceiveMessageWaitTimeSeconds"] == "20"
-        (statement,) = json.loads(queue["Policy"])["Statement"]
+        statement, *_ = json.loads(queue["Policy"])["Statement"]
         assert statement["Effect"] == "Deny"
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": False}} or statement["Condition"] == {
             "Bool": {"aws:SecureTransport": "false"}
@@ -190,6 +190,7 @@ def test_there_is_an_alarm_for_each_thing_that_wakes_somebody(deployed: Deployed
         "reconcile-not-started",
         "trigger-errors",
         "trigger-throttles",
+        "undelivered-deletions",
     }
     assert all(alarm["AlarmActions"] == [deployed.outputs["TopicArn"]] for alarm in alarms)
 

@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 TEMPLATES = REPOSITORY / "deploy" / "stacks"
 
 # Without artifacts: CDK has a bucket of its own, and the image is one that you have built and pushed.
-ORDER = ("network", "queues", "database", "sign-up", "tasks", "service", "rotation", "alarms")
+ORDER = ("network", "queues", "database", "sign-up", "tasks", "service", "rotation", "deletions", "alarms")
 
 
 def section(template: str, name: str) -> dict[str, str]:

@@ -192,22 +192,35 @@ resource "aws_cloudformation_stack" "rotation" {
   }
 }
 
+resource "aws_cloudformation_stack" "deletions" {
+  name          = "${local.name}-deletions"
+  template_body = file("${local.templates}/deletions.yaml")
+  capabilities  = local.capabilities
+  depends_on    = [aws_cloudformation_stack.service]
+  parameters = {
+    Environment = var.environment
+    QueueArn    = aws_cloudformation_stack.queues.outputs["QueueArn"]
+    UserPoolId  = aws_cloudformation_stack.sign_up.outputs["UserPoolId"]
+  }
+}
+
 resource "aws_cloudformation_stack" "alarms" {
   name          = "${local.name}-alarms"
   template_body = file("${local.templates}/alarms.yaml")
   capabilities  = local.capabilities
   parameters = {
-    Environment         = var.environment
-    AlarmEmail          = var.alarm_email
-    QueueName           = aws_cloudformation_stack.queues.outputs["QueueName"]
-    ActivitiesQueueName = aws_cloudformation_stack.queues.outputs["ActivitiesQueueName"]
-    DlqName             = aws_cloudformation_stack.queues.outputs["DlqName"]
-    TriggerName         = aws_cloudformation_stack.sign_up.outputs["TriggerName"]
-    ClusterName         = aws_cloudformation_stack.tasks.outputs["ClusterName"]
-    ClusterArn          = aws_cloudformation_stack.tasks.outputs["ClusterArn"]
-    ServiceName         = aws_cloudformation_stack.service.outputs["ServiceName"]
-    NotStartedQueueName = aws_cloudformation_stack.service.outputs["NotStartedQueueName"]
-    DatabaseId          = aws_cloudformation_stack.database.outputs["DatabaseId"]
+    Environment              = var.environment
+    AlarmEmail               = var.alarm_email
+    QueueName                = aws_cloudformation_stack.queues.outputs["QueueName"]
+    ActivitiesQueueName      = aws_cloudformation_stack.queues.outputs["ActivitiesQueueName"]
+    DlqName                  = aws_cloudformation_stack.queues.outputs["DlqName"]
+    UndeliveredDeletionsName = aws_cloudformation_stack.deletions.outputs["UndeliveredDeletionsName"]
+    TriggerName              = aws_cloudformation_stack.sign_up.outputs["TriggerName"]
+    ClusterName              = aws_cloudformation_stack.tasks.outputs["ClusterName"]
+    ClusterArn               = aws_cloudformation_stack.tasks.outputs["ClusterArn"]
+    ServiceName              = aws_cloudformation_stack.service.outputs["ServiceName"]
+    NotStartedQueueName      = aws_cloudformation_stack.service.outputs["NotStartedQueueName"]
+    DatabaseId               = aws_cloudformation_stack.database.outputs["DatabaseId"]
   }
 }
 
