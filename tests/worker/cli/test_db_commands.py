@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -14,11 +15,15 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from db.admin.seed import seed
+from db.connection import Connection
 from db.pool import connect
+from db.tables.deletions import Deletion, delete_users
 from tests.support import command
 from tests.support.application import OWN_SCHEMA
+from tests.support.events import activity, sign_up
 from tests.support.invoke import invoke, invoke_on_terminal
 from tests.support.postgres import PROGRAMS, CreateRole, Postgres
+from tests.support.tables import write
 from tests.support.wait import wait_until
 from worker.settings import DatabaseSettings, InvalidSettings
 
@@ -379,6 +384,17 @@ def test_a_message_cannot_drive_the_terminal(ready: Developer) -> None:
 
     assert "a\\u001b[31m b" in shown
     assert "\x1b" not in shown
+
+
+def test_what_somebody_who_is_deleted_has_left_has_no_name(ready: Developer) -> None:
+    url = ready.environment["DATABASE_URL"]
+    write(url, sign_up("ada"), activity("ada", "notes on the engine"))
+    with Connection.connect(url) as connection:
+        delete_users(connection, [Deletion("ada", datetime.now(UTC), erases=False)])
+
+    fields = ready.run("feed").stdout.rstrip("\n").split("\t")
+
+    assert fields[1:] == ["", "deleted user", "0", "notes on the engine"]
 
 
 def test_an_empty_feed_and_a_position_that_is_none_are_said(ready: Developer) -> None:
