@@ -3,15 +3,17 @@
 import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
+from subprocess import CompletedProcess
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 
 from tests.faults.model import Model
+from tests.support import tables
 from tests.support.command import command_environment, run
 from tests.support.dlq import Dlq
-from tests.support.events import activity, sign_up
+from tests.support.events import activity, deleted, sign_up, updated
 from tests.support.fault_proxy import FaultProxy
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues, SqsServer, aws_environment, create_queues
@@ -28,7 +30,30 @@ ROUNDS = 12  # replays until all that waited for each other is written, a level 
 # Two pairs want the same handle.
 PEOPLE = {"ada": "ada", "bob": "bob", "ADA": "ADA", "dora": "Bob", "eve": "eve"}
 NAMES = list(PEOPLE)
+BROKEN = ("invalid_event", "unknown_type")
 TIME = "2026-01-31T12:00:00Z"
+
+# Of somebody's changes, by their numbers: before the sign-up, between it and what a reconciliation knows, and after
+# both; some at the same time.
+UPDATE_TIMES = [
+    "2026-01-31T11:00:00Z",
+    "2026-01-31T13:00:00Z",
+    "2026-01-31T13:00:00Z",
+    "2026-01-31T14:00:00.000001Z",
+    "2999-01-31T12:00:00Z",
+    "2999-01-31T12:00:00Z",
+]
+DELETION_TIMES = ["2026-01-31T12:30:00Z", "2026-03-31T12:00:00Z"]
+
+
+def private(name: str) -> str:
+    """A part of all that a person has in their profile, but for the handle, and of nothing else."""
+    return f"private-{name}-"
+
+
+def said(name: str) -> str:
+    """The same of what they post."""
+    return f"said-{name}-"
 
 
 class System:
@@ -45,6 +70,7 @@ class System:
         self._sqs_server = sqs_server
         self._settings = settings
         self._workers: list[WorkerProcess] = []
+        self._said: list[str] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -73,45 +99,61 @@ class System:
         self._stack.close()
 
     def _confirm(self, name: str, handle: str) -> str:
-        """In the pool: found there by a reconciliation, whatever became of the event."""
-        sub = self.pool.confirm(name, preferred_username=handle, name=name.title(), email=f"{name}@example.com")
+        """In the pool: found there by a reconciliation, whatever became of the event, and of the person since."""
+        email = f"{private(name)}@example.com"
+        sub = self.pool.confirm(name, preferred_username=handle, name=private(name), email=email)
         created = self.pool.cognito.admin_get_user(UserPoolId=self.pool.id, Username=name)["UserCreateDate"]
-        self.model.add(self.sign_up(name, sub, created.isoformat()))
+        self.model.add(
+            sign_up(sub, display_name=private(name), handle=handle, email=email).replace(TIME, created.isoformat())
+        )
         return sub
 
-    @staticmethod
-    def sign_up(name: str, sub: str, time: str = TIME) -> str:
-        """What the Cognito trigger sends."""
-        body = sign_up(sub, display_name=name.title(), handle=PEOPLE[name], email=f"{name}@example.com")
-        return body.replace(TIME, time)
-
     def send_sign_up(self, name: str, copies: int) -> None:
-        """None at all is what is lost on the way to the queue."""
+        """What the Cognito trigger sends; none at all is what is lost on the way to the queue."""
         if copies:
-            self.queues.send(*[self.model.add(self.sign_up(name, self.subs[name]))] * copies)
+            self.queues.send(*[self.model.add(sign_up(self.subs[name], **_profile(name, PEOPLE[name], 0)))] * copies)
+
+    def send_update(self, name: str, number: int, copies: int) -> None:
+        """A change has one content for good. The handle is that of before, a new one, or one that others want."""
+        handle = [PEOPLE[name], f"new-{name}", "ada"][number % 3]
+        body = updated(
+            self.subs[name],
+            id=str(uuid.UUID(int=100 * (1 + NAMES.index(name)) + number)),
+            time=UPDATE_TIMES[number],
+            **_profile(name, handle, 1 + number),
+        )
+        self.queues.send(*[self.model.add(body)] * copies)
+
+    def send_deletion(self, name: str, activities: str, number: int, copies: int) -> None:
+        """They stay in the pool: no reconciliation may bring them back."""
+        self.model.saw(self.database_url)
+        body = deleted(self.subs[name], activities, time=DELETION_TIMES[number])
+        self.queues.send(*[self.model.add(body)] * copies)
 
     def send_activity(self, number: int, author: str, parent: int | None, copies: int) -> None:
         """An activity has one author and one parent for good, whoever sends it again."""
         body = activity(
             self.subs[author],
-            f"activity {number}",
+            f"{said(author)} {number}",
             id=str(uuid.UUID(int=number + 1)),
             reply_to=None if parent is None else str(uuid.UUID(int=parent + 1)),
         )
+        if self.subs[author] in self.model.deletions:
+            self.model.saw(self.database_url)
         self.queues.send(*[self.model.add(body)] * copies)
 
     def send_broken(self, kind: int) -> None:
-        bodies = ["{broken", "", '{"type": "user.deleted.v1"}', sign_up("mallory", handle="a b"), "[]", '"\u001b[31m"']
+        bodies = ["{broken", "", '{"type": "user.renamed.v1"}', sign_up("mallory", handle="a b"), "[]", '"\u001b[31m"']
         self.queues.send(self.model.add_broken(bodies[kind % len(bodies)] or "-"))
 
-    def start_worker(self) -> None:
+    def start_worker(self, **settings: str) -> None:
         worker = WorkerProcess(
             environment=worker_environment(
                 # A statement whose answer does not come is given up soon.
                 f"{self.network.through(self.database_url)}?connect_timeout=2&tcp_user_timeout=2000",
                 self.queues,
                 endpoint_url=self.sqs.endpoint_url,
-                settings={"RECEIVE_WAIT_SECONDS": "1", "LOG_LEVEL": "debug", **self._settings},
+                settings={"RECEIVE_WAIT_SECONDS": "1", "LOG_LEVEL": "debug", **self._settings, **settings},
             )
         )
         worker.start()
@@ -145,9 +187,7 @@ class System:
 
     def replay(self) -> None:
         """Some may be left, and SQS may fail: any end but a crash will do."""
-        done = Dlq(self.queues, self.sqs.endpoint_url).run("replay")
-        assert done.returncode in (0, 1, 2), done
-        assert "Traceback" not in done.stderr, done
+        self._take(Dlq(self.queues, self.sqs.endpoint_url).run("replay"))
 
     def reconcile(self) -> None:
         """Against the database itself, and through the faults of SQS."""
@@ -159,9 +199,13 @@ class System:
                 **cognito_environment(self.queues.endpoint_url),
             }
         )
-        done = run("reconcile", "--user-pool-id", self.pool.id, environment=environment)
+        self._take(run("reconcile", "--user-pool-id", self.pool.id, environment=environment))
+
+    def _take(self, done: CompletedProcess[str]) -> None:
+        """What a command has said is a log, too."""
         assert done.returncode in (0, 1, 2), done
         assert "Traceback" not in done.stderr, done
+        self._said += [done.stdout, done.stderr]
 
     def heal(self) -> None:
         """All is well again, but for the workers."""
@@ -176,37 +220,75 @@ class System:
         self.heal()
         self.reconcile()
         self._send_missing_parents()
+        self.model.saw(self.database_url)
+        if self.model.deletions:
+            self._let_nobody_wait()
         if not self.running:
             self.start_worker()
         for _ in range(ROUNDS):
             wait_until(self._is_quiet, RECOVERY, "the queue is not empty")
-            if {letter.body for letter in self.queues.dead_letters()} == self.model.broken:
+            if {letter.body for letter in self.queues.dead_letters()} == self.model.dead(self.database_url).keys():
                 return
-            Dlq(self.queues).run("replay")
+            self._take(Dlq(self.queues).run("replay"))
         raise AssertionError("dead letters that could be written are not")
 
+    def _let_nobody_wait(self) -> None:
+        """Replies to what is never written would do so for a quarter of an hour."""
+        while self.running:
+            self.stop_worker()
+        self.start_worker(MAX_ATTEMPTS="1")
+
     def _send_missing_parents(self) -> None:
+        """Of somebody who is not deleted, if there is anybody: theirs are written."""
         parents = {activity.reply_to for activity in self.model.activities.values()} - {None}
+        author = next((name for name in NAMES if self.subs[name] not in self.model.deletions), NAMES[0])
         for parent in sorted(parents - self.model.activities.keys(), key=str):
             assert parent is not None
-            self.send_activity(parent.int - 1, NAMES[0], None, 1)
+            self.send_activity(parent.int - 1, author, None, 1)
 
     def _is_quiet(self) -> bool:
         assert self.running, "\n".join(map(str, self._workers))
         return not sum(self.queues.counts())
 
     def assert_settled(self) -> None:
-        """The tables are the model's, and each dead letter has its reason."""
+        """The tables are the model's, each dead letter has its reason, and nothing is left of who is deleted."""
         self.model.assert_in(self.database_url)
-        for letter in self.queues.dead_letters():
-            assert letter.attributes["failure_reason"] in ("invalid_event", "unknown_type")
+        letters = self.queues.dead_letters()
+        reasons = self.model.dead(self.database_url)
+        for letter in letters:
+            assert letter.attributes["failure_reason"] in ([reasons[letter.body]] if reasons[letter.body] else BROKEN)
             assert "\n" not in letter.attributes["failure_detail"]
         while self.running:
             self.stop_worker()
         for worker in self._workers:
             assert not worker.events("crashed"), worker
+        self._assert_nothing_is_left("\n".join(f"{letter.body} {letter.attributes}" for letter in letters))
+
+    def _assert_nothing_is_left(self, letters: str) -> None:
+        """Of anybody in the logs; of who is deleted in any table (what they have said, if it was to be kept) and in any
+        message: the other queues are empty."""
+        log = "\n".join([*map(str, self._workers), *self._said])
+        assert [name for name in NAMES if private(name) in log or said(name) in log] == []
+        rows = tables.everything(self.database_url)
+        for name in NAMES:
+            deletions = self.model.deletions.get(self.subs[name], ())
+            if not deletions:
+                continue
+            assert private(name) not in rows + letters
+            assert said(name) not in letters
+            assert self.subs[name] not in letters
+            assert said(name) not in rows or not any(deletion.erases for deletion in deletions)
 
     def __str__(self) -> str:
         with psycopg.connect(self.database_url) as connection:
             counts = connection.execute("SELECT count(*) FROM users").fetchall()
         return f"{counts} users, queue {self.queues.counts()}\n" + "\n".join(map(str, self._workers))
+
+
+def _profile(name: str, handle: str, version: int) -> dict[str, Any]:
+    return {
+        "display_name": f"{private(name)} {version}",
+        "handle": handle,
+        "email": f"{private(name)}{version}@example.com",
+        "attributes": {"custom:tenant_id": private(name), "locale": f"{private(name)}{version}"},
+    }

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import Phase, given, note, seed, settings
 from hypothesis import strategies as st
 
-from tests.faults.system import NAMES, System
+from tests.faults.system import DELETION_TIMES, NAMES, UPDATE_TIMES, System
 from tests.support.fault_proxy import ANY
 from tests.support.postgres import Postgres
 from tests.support.sqs import SqsServer
@@ -21,6 +21,7 @@ FIRST_SEED = int(os.environ.get("FAULTS_SEED") or 1)
 SHARDS = int(os.environ.get("FAULTS_SHARDS") or 3)
 SEQUENCES = 8  # of one test, the first of them the simplest
 ACTIVITIES = 12  # different ones of a sequence
+MORTAL = ["ada", "bob", "eve"]  # of those who want the same handle one may be deleted
 
 Step = tuple[str, Callable[[System], None]]
 
@@ -32,6 +33,15 @@ def step(name: str, *arguments: object, then: Callable[[System], None]) -> Step:
 
 def sign_up(name: str, copies: int) -> Step:
     return step("sign_up", name, copies, then=lambda system: system.send_sign_up(name, copies))
+
+
+def update(name: str, number: int, copies: int) -> Step:
+    return step("update", name, number, copies, then=lambda system: system.send_update(name, number, copies))
+
+
+def delete(name: str, activities: str, number: int, copies: int) -> Step:
+    then = lambda system: system.send_deletion(name, activities, number, copies)  # noqa: E731 (too long for one line)
+    return step("delete", name, activities, number, copies, then=then)
 
 
 def activity(number: int, reply: bool, copies: int) -> Step:
@@ -108,6 +118,14 @@ traffic = st.one_of(
     st.builds(sign_up, st.sampled_from(NAMES), st.integers(0, 3)),
     st.builds(activity, st.integers(0, ACTIVITIES - 1), st.booleans(), copies),
     st.builds(activity, st.integers(0, ACTIVITIES - 1), st.booleans(), copies),
+    st.builds(update, st.sampled_from(NAMES), st.integers(0, len(UPDATE_TIMES) - 1), copies),
+    st.builds(
+        delete,
+        st.sampled_from(MORTAL),
+        st.sampled_from(["erase", "keep"]),
+        st.integers(0, len(DELETION_TIMES) - 1),
+        copies,
+    ),
     st.integers(0, 5).map(lambda kind: step("broken", kind, then=lambda system: system.send_broken(kind))),
 )
 trouble = st.one_of(

@@ -1,5 +1,7 @@
 """What is in the tables, as far as it does not depend on when or by whom it was written; and what a test puts there."""
 
+from typing import Any
+
 import psycopg
 
 from db.connection import Connection
@@ -34,6 +36,30 @@ def activities(database_url: str) -> list[tuple[object, ...]]:
         FROM activities JOIN users ON users.uuid = user_uuid ORDER BY activities.uuid
         """,
     )
+
+
+def lives(database_url: str) -> list[tuple[object, ...]]:
+    """All users with what changes and deletions made of them, without what Postgres generated."""
+    return _rows(
+        database_url,
+        """
+        SELECT cognito_user_id, display_name, handle, email, attributes, created_at, profile_at, profile_event,
+            deleted_at
+        FROM users ORDER BY cognito_user_id
+        """,
+    )
+
+
+def erased(database_url: str) -> list[tuple[Any, Any]]:
+    """The id of each activity, and since when it is erased; of those that are not, None."""
+    return [(row[0], row[1]) for row in _rows(database_url, "SELECT uuid, deleted_at FROM activities")]
+
+
+def everything(database_url: str) -> str:
+    """All rows of all tables, as text."""
+    tables = _rows(database_url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    rows = [_rows(database_url, f'SELECT "{name}"::text FROM "{name}"') for (name,) in tables]  # noqa: S608 (as above)
+    return "\n".join(str(row[0]) for table in rows for row in table)
 
 
 def names(database_url: str) -> set[str]:
