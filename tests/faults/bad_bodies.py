@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.support.events import activity, sign_up
+from tests.support.events import activity, deleted, sign_up, updated
 
 MARKER = "s3cret"
 """Stands in the texts of every body here; no error may quote it."""
@@ -59,16 +59,32 @@ TIMES = [
     "now",
     "infinity",
 ]
-ODD_VALUES: list[Any] = [*SQL, *CONTROL, *LOOK_ALIKE, *NUMBERS, *TIMES, "", " ", [], {}, [[]], {"a": {}}, "x" * 70_000]
+MAPS: list[Any] = [
+    {"a": {}},
+    {MARKER: 7},
+    {MARKER: None},
+    {"": MARKER},
+    {f"{MARKER}\0": MARKER},
+    {MARKER: f"{MARKER}\0"},
+    {MARKER: "\ud800"},
+    {MARKER * 30: MARKER},
+    {MARKER: MARKER * 400},
+    {f"{MARKER}{number}": "" for number in range(51)},
+]
+ODD_VALUES: list[Any] = [
+    *SQL, *CONTROL, *LOOK_ALIKE, *NUMBERS, *TIMES, *MAPS, "", " ", "keep", [], {}, [[]], "x" * 70_000,
+]  # fmt: skip
 TOP = ["specversion", "id", "source", "type", "time", "traceparent", "data"]
 OF_DATA = [
     "cognito_user_id",
     "email",
     "display_name",
     "handle",
+    "attributes",
     "message",
     "expires_at",
     "reply_to_activity_uuid",
+    "activities",
 ]
 
 
@@ -110,11 +126,16 @@ def written_by_hand() -> list[str]:
 
 
 def good_bodies(chance: random.Random) -> list[str]:
-    """A sign-up and an activity, of somebody else each time."""
-    name = f"{MARKER}{chance.getrandbits(64):016x}"
-    author = f"{MARKER}{chance.getrandbits(64):016x}"
-    post = str(uuid.UUID(int=chance.getrandbits(128), version=4))
-    return [sign_up(name), activity(author, f"{MARKER} says hello", id=post)]
+    """Of each type one, of somebody else each time."""
+    names = [f"{MARKER}{chance.getrandbits(64):016x}" for _ in range(4)]
+    ids = [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(3)]
+    attributes = {"custom:tenant_id": MARKER, MARKER: "a\tb\nc"}
+    return [
+        sign_up(names[0], attributes=attributes),
+        activity(names[1], f"{MARKER} says hello", id=ids[0]),
+        updated(names[2], id=ids[1], attributes=attributes),
+        with_value(deleted(names[3]), "id", ids[2]),
+    ]
 
 
 def from_sns(body: str) -> str:

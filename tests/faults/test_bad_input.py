@@ -5,9 +5,10 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
+from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -15,8 +16,18 @@ from hypothesis import strategies as st
 
 from db.pool import connect
 from db.tables.activities import NewActivity, insert_activities
-from db.tables.users import NewUser, insert_users
-from signup_sync.events import ActivityCreated, InvalidEvent, UserSignedUp, parse_event
+from db.tables.deletions import Deletion, delete_users
+from db.tables.users import NewProfile, NewUser, insert_users, update_users
+from signup_sync.events import (
+    EVENT_TYPES,
+    ActivityCreated,
+    Event,
+    InvalidEvent,
+    UserDeleted,
+    UserSignedUp,
+    UserUpdated,
+    parse_event,
+)
 from signup_sync.sqs import MESSAGE_BYTES
 from tests.faults.bad_bodies import MARKER, mutated, written_by_hand
 from tests.support.sqs import Queues
@@ -25,10 +36,12 @@ from tests.support.worker_process import WorkerProcess
 from worker.aws.sqs import Received
 from worker.dead_letters.dead_letter import DeadLetter
 
+T = TypeVar("T")
+
 PARSED = 20_000  # bodies
 THROUGH_THE_WORKER = 300  # bodies
 BATCH = 100  # rows
-TIME = datetime(2026, 1, 31, tzinfo=UTC)
+LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 FUZZING_TIME = float(os.environ.get("FAULTS_FUZZING_SECONDS") or 600)
 # SQS API Reference, SendMessage, "Message contents".
 _not_allowed = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
@@ -78,21 +91,47 @@ def test_what_the_contract_takes_the_database_takes(database_url: str) -> None:
     """Or else whoever finds a text in between has every batch halved again and again."""
     events = [parse_event(body) for body in islice(mutated(SEED), PARSED) if reason_to_refuse(body) is None]
     posts = [new_activity(event) for event in events if isinstance(event, ActivityCreated)]
-    authors = [NewUser(post.cognito_user_id, "Author", f"author{n}", None, TIME) for n, post in enumerate(posts)]
+    profiles = [new_profile(event) for event in events if isinstance(event, UserUpdated)]
+    deletions = [deletion(event) for event in events if isinstance(event, UserDeleted)]
+    needed = dict.fromkeys(
+        [*(post.cognito_user_id for post in posts), *(profile.cognito_user_id for profile in profiles)]
+    )
+    authors = [NewUser(name, "Author", f"author{n}", None, LONG_AGO) for n, name in enumerate(needed)]
     people = [*authors, *(new_user(event) for event in events if isinstance(event, UserSignedUp))]
     with connect(database_url) as connection:
-        for start in range(0, len(people), BATCH):
-            assert not insert_users(connection, people[start : start + BATCH]).refused
+        for batch in batches(people):
+            assert not insert_users(connection, batch).refused
+        for changes in batches(profiles):
+            changed = update_users(connection, changes)
+            assert not changed.refused | changed.unknown
         written = insert_activities(connection, posts)
+        for batch_of_deletions in batches(deletions):
+            delete_users(connection, batch_of_deletions)
 
-    assert len(names(database_url)) == len({user.cognito_user_id for user in people}) > 1000
-    assert len(written.inserted | written.without_parent) == len({post.uuid for post in posts}) > 500
+    everybody = {user.cognito_user_id for user in people} | {gone.cognito_user_id for gone in deletions}
+    assert len(names(database_url)) == len(everybody) > 1000
+    assert len(written.inserted | written.without_parent) == len({post.uuid for post in posts}) > 300
     assert not written.without_author
+    assert min(len(profiles), len(deletions)) > 300
+
+
+def batches(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
 
 
 def new_user(event: UserSignedUp) -> NewUser:
     data = event.data
-    return NewUser(data.cognito_user_id, data.display_name, data.handle, data.email, event.time)
+    return NewUser(data.cognito_user_id, data.display_name, data.handle, data.email, event.time, data.attributes)
+
+
+def new_profile(event: UserUpdated) -> NewProfile:
+    data = event.data
+    name, handle = data.display_name, data.handle
+    return NewProfile(event.id, data.cognito_user_id, name, handle, data.email, event.time, data.attributes)
+
+
+def deletion(event: UserDeleted) -> Deletion:
+    return Deletion(event.data.cognito_user_id, event.time, event.data.activities == "erase")
 
 
 def new_activity(event: ActivityCreated) -> NewActivity:
@@ -116,15 +155,23 @@ json_values = st.recursive(
             "specversion": st.just("1.0") | json_values,
             "id": st.uuids().map(str) | json_values,
             "source": json_values,
-            "type": st.sampled_from(["user.signed_up.v1", "activity.created.v1"]) | json_values,
+            "type": st.sampled_from(EVENT_TYPES) | json_values,
             "time": st.datetimes().map(lambda time: f"{time.isoformat()}Z") | json_values,
-            "data": st.dictionaries(st.sampled_from(["cognito_user_id", "handle", "message"]), json_values)
+            "data": st.dictionaries(
+                st.sampled_from(["cognito_user_id", "handle", "attributes", "message"]), json_values
+            )
             | json_values,
         },
     )
 )
 def test_whatever_json_there_is_it_is_understood(event: dict[str, object]) -> None:
     assert_understood(json.dumps(event))
+
+
+WAITED: dict[type[Event], tuple[str, ...]] = {
+    ActivityCreated: ("unknown_author", "unknown_parent"),
+    UserUpdated: ("unknown_user",),
+}
 
 
 def takes(body: str) -> bool:
@@ -157,10 +204,9 @@ def test_hundreds_of_them_become_rows_or_dead_letters(
             assert reasons[body] == refusal, body
             continue
         event = parse_event(body)
-        written = event.data.cognito_user_id in people if isinstance(event, UserSignedUp) else event.id in posts
-        # An activity of nobody is dead, too.
-        waited = isinstance(event, ActivityCreated) and reasons.get(body) in ("unknown_author", "unknown_parent")
-        assert written != waited, body
+        written = event.id in posts if isinstance(event, ActivityCreated) else event.data.cognito_user_id in people
+        # An activity of nobody is dead, too, and so is a change.
+        assert written != (reasons.get(body) in WAITED.get(type(event), ())), body
     assert set(reasons) <= set(bodies)
     # Rows of people whom nobody sent would be as bad.
     assert len(people) <= len(bodies)

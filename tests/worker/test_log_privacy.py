@@ -4,13 +4,14 @@ import json
 import uuid
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import psycopg
 import pytest
 
 from tests.support import command
 from tests.support.admin import ADMIN, get
-from tests.support.events import activity, sign_up
+from tests.support.events import activity, deleted, sign_up, updated
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ports import free_port
 from tests.support.sqs import Queues, aws_environment
@@ -38,6 +39,19 @@ def person(name: str, **data: object) -> str:
     return sign_up(f"sub-{name}", **{**who, **data})
 
 
+ATTRIBUTES = {"custom:tenant_id": f"{PERSONAL} tenant", "locale": PERSONAL}
+
+
+def renamed(name: str, handle: str, **data: Any) -> str:
+    """A change of somebody's profile."""
+    who: dict[str, Any] = {
+        "email": f"{PERSONAL}.{name}@example.com",
+        "display_name": PERSONAL,
+        "attributes": ATTRIBUTES,
+    }
+    return updated(f"sub-{name}", handle=handle, **{**who, **data})
+
+
 def post(author: str, **options: str) -> str:
     return activity(f"sub-{author}", f"{PERSONAL} was here", **options)
 
@@ -47,13 +61,24 @@ def changed(body: str, **attributes: object) -> str:
 
 
 EVENTS = [
-    person("ada"),
+    person("ada", attributes=ATTRIBUTES),
     person("bob"),
     person("bea", handle=f"{PERSONAL}BOB"),  # taken: reassigned
     person("eve", display_name=f"{PERSONAL}\0"),
     person("tom", email=7),
     changed(person("ida"), time=f"{PERSONAL} o'clock"),
-    changed(person("leo"), type="user.deleted.v1"),
+    changed(person("leo"), type="user.renamed.v1"),
+    changed(person("lea"), type="user.deleted.v1", data={"cognito_user_id": "sub-lea", "activities": PERSONAL}),
+    person("una", attributes={PERSONAL: 7}),
+    person("ute", attributes={f"{PERSONAL}\0": PERSONAL}),
+    person("uwe", attributes={"custom:long": PERSONAL * 500}),
+    renamed("ada", f"{PERSONAL}Bob"),  # taken: reassigned
+    renamed("bea", f"{PERSONAL}bea", attributes={PERSONAL: [PERSONAL]}),
+    renamed("bob", f"{PERSONAL}bob", email=f"blocked.{PERSONAL}@example.com"),
+    renamed("nobody", f"{PERSONAL}nobody"),
+    deleted("sub-gone"),
+    renamed("gone", f"{PERSONAL}gone"),
+    post("gone"),
     changed(person("max"), id=f"{PERSONAL}" * 50),
     # An address where the id belongs: of one that is reassigned, and of one that is rejected by the database.
     changed(person("zoe", handle=f"{PERSONAL}Bob"), id=f"{PERSONAL}.zoe@example.com"),
@@ -92,8 +117,8 @@ def test_a_worker_that_meets_everything_that_can_go_wrong(
         worker = start_worker(
             endpoint_url=proxy.endpoint_url, LOG_FORMAT=log_format, METRICS="emf", wait=False, **ADMIN
         )
-        wait_until(lambda: queues.dead_letter_count() == 7, 60, "not all that fail are dead")
-        wait_until(lambda: str(worker).count("retried_later") >= 2, 30, "nobody has to wait")
+        wait_until(lambda: queues.dead_letter_count() == 13, 60, "not all that fail are dead")
+        wait_until(lambda: str(worker).count("retried_later") >= 3, 30, "nobody has to wait")
         with psycopg.connect(database_url) as connection:
             connection.execute("ALTER TABLE users RENAME TO no_users")
         queues.send(person("late"))
@@ -114,7 +139,11 @@ def test_a_worker_that_meets_everything_that_can_go_wrong(
             "unknown_type",
             "rejected_by_database",
         }
-        assert {line["reason"] for line in worker.events("retried_later")} == {"unknown_author", "unknown_parent"}
+        assert {line["reason"] for line in worker.events("retried_later")} == {
+            "unknown_author",
+            "unknown_parent",
+            "unknown_user",
+        }
     assert_nothing_personal(str(worker))
 
 
