@@ -293,14 +293,21 @@ def test_there_are_no_other_indexes_than_reads_and_keys_need(database_url: str) 
     ]
 
 
-BEFORE_0004 = """
-DROP INDEX users_handle_key;
-DROP FUNCTION handle_key(text);
+BEFORE_0005 = """
 ALTER TABLE users DROP attributes, DROP profile_at, DROP profile_event, DROP deleted_at,
 ALTER display_name SET NOT NULL, ALTER handle SET NOT NULL;
 ALTER TABLE activities DROP deleted_at, ALTER message SET NOT NULL;
+UPDATE alembic_version SET version_num = '0004';
+"""
+
+BEFORE_0004 = (
+    BEFORE_0005
+    + """
+DROP INDEX users_handle_key;
+DROP FUNCTION handle_key(text);
 UPDATE alembic_version SET version_num = '0003';
 """
+)
 
 # As the worker of then did.
 INSERT = "INSERT INTO users (cognito_user_id, display_name, handle) VALUES (%s, 'x', %s) ON CONFLICT DO NOTHING"

@@ -1,7 +1,8 @@
 -- No row is read or written by any of this, so that it takes as long for a large table as for an empty one (PostgreSQL
 -- documentation, "ALTER TABLE", Notes: a constant default, NOT VALID). It needs all transactions on the tables to end:
--- whoever comes meanwhile waits behind it, so it does not wait for longer than they can.
-SELECT set_config('lock_timeout', '5s', true) WHERE current_setting('lock_timeout') = '0';
+-- whoever comes meanwhile waits behind it, so it does not wait for longer than they can: for either table, so that both
+-- together are less than a worker's LOCK_TIMEOUT_MS.
+SELECT set_config('lock_timeout', '2s', true) WHERE current_setting('lock_timeout') = '0';
 
 LOCK TABLE users, activities IN ACCESS EXCLUSIVE MODE;
 
