@@ -103,7 +103,7 @@ class Before:
         with connection.transaction():
             connection.execute(LIMITS, (STATEMENT_TIMEOUT, LOCK_TIMEOUT))
             connection.execute(INSERT_USERS, (names, names, names, none, time))
-            uuids = dict(connection.execute(FIND_USERS, (names,)).fetchall())
+            uuids: dict[str, uuid.UUID] = dict(connection.execute(FIND_USERS, (names,)).fetchall())
             authors = [uuids[name] for name in names]
             parents = [None, *[posts[0]] * (BATCH - 1)]
             connection.execute(INSERT_ACTIVITIES, (posts, authors, names, parents, none, time))
@@ -167,7 +167,8 @@ def test_with_workers_of_before_and_after(
             " activities)"
         ).fetchone()
         people = connection.execute(
-            "SELECT handle, attributes, deleted_at IS NULL FROM users WHERE cognito_user_id = ANY('{ada,bob}') ORDER BY 1"
+            "SELECT handle, attributes, deleted_at IS NULL FROM users WHERE cognito_user_id IN ('ada', 'bob')"
+            " ORDER BY handle"
         ).fetchall()
     written = before.transactions * BATCH
     assert counts == (ROWS + written + 2, written + 2, before.transactions * (BATCH - 1))
