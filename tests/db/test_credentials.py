@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
@@ -21,7 +21,8 @@ from db.credentials import Conninfo
 from db.migrations import migrate
 from db.pool import Database
 from db.tables.activities import NewActivity, insert_activities
-from db.tables.users import NewUser, insert_users
+from db.tables.deletions import Deletion, delete_users
+from db.tables.users import NewProfile, NewUser, insert_users, update_users
 from tests.support.events import activity, sign_up
 from tests.support.postgres import Postgres
 from tests.support.sqs import REGION, Queues, SqsServer, aws_environment, create_queues
@@ -183,11 +184,17 @@ def test_the_statements_run_under_the_worker_role(database_url: str, worker_role
         with database.transaction() as connection:
             users = insert_users(connection, [NewUser(name, name, "ada", None, now) for name in ("ada", "ida")])
             activities = insert_activities(connection, [parent, reply])
+        with database.transaction() as connection:
+            profiles = [NewProfile(uuid.uuid4(), name, name, name, None, now + timedelta(1)) for name in ("ada", "ida")]
+            updates = update_users(connection, profiles)
+            deleted = delete_users(connection, [Deletion(name, now, erases=True) for name in ("ada", "eve")])
 
     assert users.inserted == {"ada", "ida"}
     assert activities.inserted == {parent.uuid, reply.uuid}
+    assert updates.updated == {profile.event_id for profile in profiles}
+    assert deleted == {"ada", "eve"}
     with psycopg.connect(database_url) as connection:
-        assert connection.execute("SELECT max(replies_count) FROM activities").fetchone() == (1,)
+        assert connection.execute("SELECT max(replies_count), max(message) FROM activities").fetchone() == (1, None)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +204,12 @@ def test_the_statements_run_under_the_worker_role(database_url: str, worker_role
         "SELECT handle FROM users",
         "SELECT message FROM activities",
         "SELECT attributes FROM users",
+        "UPDATE users SET display_name = email",
+        "UPDATE users SET display_name = 'mine' RETURNING email",
+        "UPDATE users SET display_name = 'mine' WHERE email LIKE 'a%'",
+        "UPDATE activities SET message = 'mine' RETURNING message",
+        "UPDATE activities SET reply_to_activity_uuid = NULL",
+        "UPDATE activities SET created_at = now()",
         "UPDATE users SET cognito_user_id = 'mine'",
         "UPDATE activities SET user_uuid = gen_random_uuid()",
         "DELETE FROM users",
