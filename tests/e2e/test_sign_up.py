@@ -14,10 +14,12 @@ import pytest
 from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 from psycopg.rows import class_row
 
+from signup_sync import ActivityCreated, Publisher, UserDeleted, UserUpdated
 from tests.e2e.lambda_server import FUNCTION_NAME, INVOKED
 from tests.e2e.node_parts import start_cognito_local, start_fauxqs, why_missing
 from tests.e2e.server_process import ServerProcess
 from tests.e2e.user_pool import UserPool, cognito_client
+from tests.support.dlq import Dlq
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues, aws_environment, create_queues
 from tests.support.wait import wait_until
@@ -50,7 +52,11 @@ def queues() -> Iterator[Queues]:
 @pytest.fixture
 def trigger(queues: Queues) -> Iterator[ServerProcess]:
     """Our Lambda."""
-    environment = {**aws_environment(queues.endpoint_url), "QUEUE_URL": queues.events_url}
+    environment = {
+        **aws_environment(queues.endpoint_url),
+        "QUEUE_URL": queues.events_url,
+        "USER_ATTRIBUTES": "custom:tenant_id",
+    }
     with ServerProcess([sys.executable, "-m", "tests.e2e.lambda_server"], cwd=ROOT, env=environment) as server:
         yield server
 
@@ -148,6 +154,61 @@ def test_no_log_holds_personal_data(
 
     for secret in ("@example.com", "Lamarr", "+15550100"):
         assert secret not in logs
+
+
+def test_a_life_from_the_sign_up_to_a_dead_letter_after_the_end(
+    user_pool: UserPool, queues: Queues, database_url: str
+) -> None:
+    """Nothing local has EventBridge or CloudTrail: that the account is gone is published, as a backend does it."""
+    environment = worker_environment(database_url, queues, settings={"MAX_ATTEMPTS": "1"})
+    with (
+        WorkerProcess(environment=environment) as worker,
+        Publisher(queues.events_url, client=queues.client) as publisher,
+    ):
+        sub = user_pool.sign_up("ivy", **{"email": "ivy@example.com", "name": "Ivy", "custom:tenant_id": "north"})
+        wait_for_row(database_url, sub, ("Ivy", "ivy", {"custom:tenant_id": "north"}, False))
+
+        publisher.publish(UserUpdated.new(cognito_user_id=sub, handle="ivy", display_name="Ivy Lou", source="/backend"))
+        wait_for_row(database_url, sub, ("Ivy Lou", "ivy", {}, False))
+
+        missing = ActivityCreated.new(author=sub, message="never sent", source="/backend")
+        reply = ActivityCreated.new(author=sub, message="too early", reply_to=missing.id, source="/backend")
+        publisher.publish_many([reply, ActivityCreated.new(author=sub, message="hello", source="/backend")])
+        wait_until(lambda: messages(database_url) == ["hello"], ARRIVAL_TIMEOUT, "nothing was posted")
+        wait_until(lambda: queues.dead_letter_count() == 1, ARRIVAL_TIMEOUT, "the reply is no dead letter")
+
+        user_pool.delete("ivy")
+        publisher.publish(UserDeleted.new(cognito_user_id=sub, source="/backend"))
+        wait_for_row(database_url, sub, (None, None, {}, True))
+        assert Dlq(queues).run("replay").returncode == 0
+
+        wait_until(lambda: not sum(queues.counts()), ARRIVAL_TIMEOUT, "the reply is not done")
+        assert queues.dead_letter_count() == 0
+        wait_for_row(database_url, sub, (None, None, {}, True))
+        assert messages(database_url) == [None]
+        # Their handle is free.
+        again = user_pool.sign_up("ivy", email="ivy@example.com")
+        wait_for_row(database_url, again, ("ivy", "ivy", {}, False))
+        assert "Ivy" not in str(worker)
+
+
+def wait_for_row(database_url: str, sub: str, expected: tuple[object, ...]) -> None:
+    """Display name, handle, attributes and whether they are deleted."""
+    wait_until(lambda: row_of(database_url, sub) == expected, ARRIVAL_TIMEOUT, f"the row is not {expected}")
+
+
+def row_of(database_url: str, sub: str) -> tuple[object, ...] | None:
+    with psycopg.connect(database_url) as connection:
+        return connection.execute(
+            "SELECT display_name, handle, attributes, deleted_at IS NOT NULL FROM users WHERE cognito_user_id = %s",
+            (sub,),
+        ).fetchone()
+
+
+def messages(database_url: str) -> list[str | None]:
+    """What is left of all that was posted."""
+    with psycopg.connect(database_url) as connection:
+        return [row[0] for row in connection.execute("SELECT message FROM activities")]
 
 
 def wait_for_users(database_url: str, expected: set[User], timeout: float = ARRIVAL_TIMEOUT) -> None:

@@ -28,6 +28,7 @@ class UserPool:
     """One user pool with one app client."""
 
     cognito: CognitoIdentityProviderClient
+    id: str
     client_id: str
 
     @classmethod
@@ -41,9 +42,10 @@ class UserPool:
             PoolName="e2e",
             AutoVerifiedAttributes=["email"],
             UsernameAttributes=["email"] if sign_in_with_email else [],
+            Schema=[{"Name": "tenant_id", "AttributeDataType": "String", "Mutable": True}],
         )
         client = cognito.create_user_pool_client(UserPoolId=pool["UserPool"]["Id"], ClientName="web")
-        return cls(cognito, client["UserPoolClient"]["ClientId"])
+        return cls(cognito, pool["UserPool"]["Id"], client["UserPoolClient"]["ClientId"])
 
     def sign_up(self, username: str, **attributes: str) -> str:
         """Sign up and confirm with the code that was sent; return the user's `sub`."""
@@ -55,6 +57,10 @@ class UserPool:
         )
         self.cognito.confirm_sign_up(ClientId=self.client_id, Username=username, ConfirmationCode=CONFIRMATION_CODE)
         return signed_up["UserSub"]
+
+    def delete(self, username: str) -> None:
+        """As an administrator."""
+        self.cognito.admin_delete_user(UserPoolId=self.id, Username=username)
 
     def reset_forgotten_password(self, username: str) -> None:
         """Ask for a code, and set a new password with it."""
