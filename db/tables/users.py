@@ -238,8 +238,9 @@ def _tombstones(connection: Connection, cognito_user_ids: list[str]) -> set[str]
     return {row[0] for row in connection.execute(query, {"cognito_user_ids": cognito_user_ids})}
 
 
-def _json(attributes: Mapping[str, str]) -> str:
-    return json.dumps(attributes) if attributes else "{}"
+def _json(attributes: Mapping[str, str]) -> str | None:
+    """None for most people's, who have none: a text would be sent and read for each."""
+    return json.dumps(attributes) if attributes else None
 
 
 def _not_in_table(connection: Connection, users: Sequence[NewUser]) -> list[NewUser]:

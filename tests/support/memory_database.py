@@ -335,7 +335,7 @@ _NO_EVENTS = dict.fromkeys(("profile_at", "profile_event", "deleted_at"))
 
 
 def _with_attributes(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "attributes": json.loads(row["attributes"])}
+    return {**row, "attributes": json.loads(row["attributes"] or "{}")}
 
 
 def _profile_order(row: dict[str, Any]) -> tuple[datetime, UUID]:
