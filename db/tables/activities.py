@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from db.connection import Connection
 from db.statements import qualified
 
 
-@dataclass(frozen=True, slots=True)
-class NewActivity:
+class NewActivity(NamedTuple):
     """A row to be: `created_at` is the time of the event, `cognito_user_id` its author."""
 
     uuid: UUID

@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -14,13 +16,14 @@ from db.statements import qualified
 
 HANDLE_MAX_LENGTH = 64  # characters
 
+NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
+
 # Characters of the hash behind a handle that was taken. The longer ones are for the case that somebody has taken the
 # shorter ones too, by chance or on purpose.
 _SUFFIX_LENGTHS = (6, 12, 24)
 
 
-@dataclass(frozen=True, slots=True)
-class NewUser:
+class NewUser(NamedTuple):
     """A row to be: `created_at` is the time of the sign-up."""
 
     cognito_user_id: str
@@ -28,7 +31,7 @@ class NewUser:
     handle: str
     email: str | None
     created_at: datetime
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = NO_ATTRIBUTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def insert_users(connection: Connection, users: Iterable[NewUser]) -> UsersInser
     for length in _SUFFIX_LENGTHS:
         if not left:
             break
-        renamed = [replace(user, handle=_suffixed(user, length)) for user in left]
+        renamed = [user._replace(handle=_suffixed(user, length)) for user in left]
         inserted = _insert(connection, renamed)
         result.inserted |= inserted
         result.handles_reassigned |= {u.cognito_user_id: u.handle for u in renamed if u.cognito_user_id in inserted}
@@ -209,7 +212,7 @@ def _insert(connection: Connection, users: Sequence[NewUser]) -> set[str]:
         "display_names": [user.display_name for user in users],
         "handles": [user.handle for user in users],
         "emails": [user.email for user in users],
-        "attributess": [_json(user.attributes) for user in users],
+        "attributess": _json([user.attributes for user in users]),
         "created_ats": [user.created_at for user in users],
     }
     return {row[0] for row in connection.execute(qualified("insert_users", connection.schema), columns)}
@@ -222,7 +225,7 @@ def _update(connection: Connection, profiles: Sequence[NewProfile]) -> set[str] 
         "display_names": [profile.display_name for profile in profiles],
         "handles": [profile.handle for profile in profiles],
         "emails": [profile.email for profile in profiles],
-        "attributess": [_json(profile.attributes) for profile in profiles],
+        "attributess": _json([profile.attributes for profile in profiles]),
         "profile_ats": [profile.profile_at for profile in profiles],
         "profile_events": [profile.event_id for profile in profiles],
     }
@@ -238,9 +241,9 @@ def _tombstones(connection: Connection, cognito_user_ids: list[str]) -> set[str]
     return {row[0] for row in connection.execute(query, {"cognito_user_ids": cognito_user_ids})}
 
 
-def _json(attributes: Mapping[str, str]) -> str | None:
-    """None for most people's, who have none: a text would be sent and read for each."""
-    return json.dumps(attributes) if attributes else None
+def _json(attributes: Sequence[Mapping[str, str]]) -> list[str] | None:
+    """None if nobody has any: then nothing is sent, and read, for each (unnest() fills up with NULL)."""
+    return [json.dumps(dict(one)) for one in attributes] if any(attributes) else None
 
 
 def _not_in_table(connection: Connection, users: Sequence[NewUser]) -> list[NewUser]:

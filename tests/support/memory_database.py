@@ -342,8 +342,10 @@ def _profile_order(row: dict[str, Any]) -> tuple[datetime, UUID]:
     return row["profile_at"] or row["created_at"], row["profile_event"] or UUID(int=0)
 
 
-def _rows(columns: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    """The parameters' names are the columns', with an s at the end."""
+def _rows(columns: Mapping[str, list[Any] | None]) -> Iterator[dict[str, Any]]:
+    """The parameters' names are the columns', with an s at the end. One that is missing is NULL for all, as unnest()
+    has it."""
     names = [name.removesuffix("s") for name in columns]
-    for values in zip(*columns.values(), strict=True):
+    longest = max(len(values) for values in columns.values() if values is not None)
+    for values in zip(*(values or [None] * longest for values in columns.values()), strict=True):
         yield dict(zip(names, values, strict=True))
