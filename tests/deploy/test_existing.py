@@ -119,6 +119,8 @@ def test_dev_has_no_endpoints_and_public_addresses_that_nobody_may_connect_to(ac
 
 
 def test_the_tasks_may_pull_from_the_repository_that_the_image_is_in(account: Account) -> None:
+    if not account.stacks("dev"):
+        account.deployed("dev")
     with closing(client("iam", account.address)) as iam:
         (role,) = [
             role["RoleName"] for role in iam.list_roles()["Roles"] if "dev-tasks-ExecutionRole" in role["RoleName"]
@@ -165,6 +167,7 @@ def test_a_vpc_with_nat_a_database_and_a_pool_are_used_and_nothing_of_them_is_ma
 
 
 def test_the_rotation_goes_when_the_worker_logs_in_by_iam(account: Account) -> None:
+    account.deployed("nat", theirs(account))
     by_iam = theirs(account) + 'DatabaseLogin = "iam"\nExistingDatabaseResourceId = "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"\n'
     dry = account.deploy("nat", by_iam, "--dry-run")
     stacks_after_dry_run = account.stacks("nat")
@@ -175,6 +178,8 @@ def test_the_rotation_goes_when_the_worker_logs_in_by_iam(account: Account) -> N
 
 
 def test_what_was_there_before_stays_when_all_of_an_environment_is_removed(account: Account) -> None:
+    if not account.stacks("nat"):
+        account.deployed("nat", theirs(account))
     options = ("--with-data", "--environments", str(account.folder))
     result = run_deploy(account.folder, account.address, "destroy", *options, environment="nat")
 
