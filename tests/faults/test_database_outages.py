@@ -10,10 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from db.connection import Connection
 from db.migrations import migrate
-from db.tables.users import NewUser, insert_users
-from tests.db.test_migrations import BEFORE_0004, NOON
+from tests.db.test_migrations import BEFORE_0004, INSERT
 from tests.support.events import activity, sign_up
 from tests.support.postgres import Postgres
 from tests.support.sqs import Queues
@@ -161,18 +159,20 @@ NEXT_VERSION = [
 ]
 
 
-def test_migration_0004_under_workers_of_the_version_before(
+def test_migrations_0004_and_0005_under_workers_that_came_before_them(
     database_url: str, queues: Queues, start_worker: StartWorker
 ) -> None:
-    """Their statement that inserts users is the one of today."""
-    with Connection.connect(database_url) as connection:
+    """They wait for the columns, and write everybody then. (Workers of before beside 0005: test_migration_0005.py.)"""
+    with psycopg.connect(database_url) as connection:
         connection.execute(BEFORE_0004.encode())
-        insert_users(connection, [NewUser(name, "x", name, None, NOON) for name in ("ad\u200ba", "ada")])
+        for name in ("ad\u200ba", "ada"):
+            connection.execute(INSERT, (name, name))
     workers = [start_worker(), start_worker()]
     groups = [people(50, f"group{number}-") for number in range(4)]
     queues.send(*map(sign_up, [*groups[0], *groups[1]]))
+    wait_until(lambda: any(worker.events("paused") for worker in workers), BACK, "nobody waits")
 
-    assert [revision.number for revision in migrate(database_url)] == ["0004"]
+    assert [revision.number for revision in migrate(database_url)] == ["0004", "0005"]
 
     queues.send(*map(sign_up, [*groups[2], *groups[3]]), sign_up("late", handle="\uff41da"))
     everybody = {name for group in groups for name in group}
