@@ -207,25 +207,13 @@ def list_users(
 
 
 def _insert(connection: Connection, users: Sequence[NewUser]) -> set[str]:
-    columns = {
-        "cognito_user_ids": [user.cognito_user_id for user in users],
-        "display_names": [user.display_name for user in users],
-        "handles": [user.handle for user in users],
-        "emails": [user.email for user in users],
-        "attributess": _json([user.attributes for user in users]),
-        "created_ats": [user.created_at for user in users],
-    }
+    columns = _columns(users) | {"created_ats": [user.created_at for user in users]}
     return {row[0] for row in connection.execute(qualified("insert_users", connection.schema), columns)}
 
 
 def _update(connection: Connection, profiles: Sequence[NewProfile]) -> set[str] | None:
     """None if nothing was written, because somebody has one of the handles."""
-    columns = {
-        "cognito_user_ids": [profile.cognito_user_id for profile in profiles],
-        "display_names": [profile.display_name for profile in profiles],
-        "handles": [profile.handle for profile in profiles],
-        "emails": [profile.email for profile in profiles],
-        "attributess": _json([profile.attributes for profile in profiles]),
+    columns = _columns(profiles) | {
         "profile_ats": [profile.profile_at for profile in profiles],
         "profile_events": [profile.event_id for profile in profiles],
     }
@@ -239,6 +227,16 @@ def _update(connection: Connection, profiles: Sequence[NewProfile]) -> set[str] 
 def _tombstones(connection: Connection, cognito_user_ids: list[str]) -> set[str]:
     query = qualified("find_tombstones", connection.schema)
     return {row[0] for row in connection.execute(query, {"cognito_user_ids": cognito_user_ids})}
+
+
+def _columns(rows: Sequence[NewUser | NewProfile]) -> dict[str, object]:
+    return {
+        "cognito_user_ids": [row.cognito_user_id for row in rows],
+        "display_names": [row.display_name for row in rows],
+        "handles": [row.handle for row in rows],
+        "emails": [row.email for row in rows],
+        "attributess": _json([row.attributes for row in rows]),
+    }
 
 
 def _json(attributes: Sequence[Mapping[str, str]]) -> list[str] | None:

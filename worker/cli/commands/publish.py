@@ -4,9 +4,10 @@ import itertools
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import IO
+from typing import IO, TypedDict, Unpack
 from uuid import UUID
 
 import click
@@ -98,14 +99,24 @@ def activity(
     """
     try:
         expires_at = None if expires_in is None else datetime.now(UTC) + expires_in
+    except OverflowError:
+        raise click.BadParameter("is too long", param_hint="--expires-in") from None
+    with _refused_if_invalid():
         event = ActivityCreated.new(
             author=author, message=message, source=source, expires_at=expires_at, reply_to=reply_to
         )
-    except InvalidEvent as error:
-        raise Refused(f"not published, as the event would be invalid: {error}") from error
-    except OverflowError:
-        raise click.BadParameter("is too long", param_hint="--expires-in") from None
     _publish_one(event, as_json=as_json)
+
+
+class _Profile(TypedDict):
+    """What `_profile_options` and `_source` give a command."""
+
+    sub: str
+    handle: str
+    display_name: str | None
+    email: str | None
+    attributes: tuple[tuple[str, str], ...]
+    source: str
 
 
 def _profile_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -114,19 +125,22 @@ def _profile_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _profile_event(model: type[UserSignedUp | UserUpdated], **profile: Unpack[_Profile]) -> UserSignedUp | UserUpdated:
+    return model.new(
+        cognito_user_id=profile["sub"],
+        handle=profile["handle"],
+        display_name=profile["display_name"] or profile["handle"],
+        email=profile["email"],
+        attributes=dict(profile["attributes"]),
+        source=profile["source"],
+    )
+
+
 @publish.command
 @_profile_options
 @_source
 @_json
-def user(
-    sub: str,
-    handle: str,
-    display_name: str | None,
-    email: str | None,
-    attributes: tuple[tuple[str, str], ...],
-    source: str,
-    as_json: bool,
-) -> None:
+def user(*, as_json: bool, **profile: Unpack[_Profile]) -> None:
     """Publish that a user has signed up, as the Cognito trigger does; prints the user's `sub`.
 
     To find and publish all users that are missing, see `signup-sync reconcile`.
@@ -135,17 +149,8 @@ def user(
     Example:
       signup-sync publish user --sub 5f0c... --handle ada --display-name "Ada Lovelace"
     """
-    try:
-        event = UserSignedUp.new(
-            cognito_user_id=sub,
-            handle=handle,
-            display_name=display_name or handle,
-            email=email,
-            attributes=dict(attributes),
-            source=source,
-        )
-    except InvalidEvent as error:
-        raise Refused(f"not published, as the event would be invalid: {error}") from error
+    with _refused_if_invalid():
+        event = _profile_event(UserSignedUp, **profile)
     _publish_one(event, as_json=as_json)
 
 
@@ -153,15 +158,7 @@ def user(
 @_profile_options
 @_source
 @_json
-def update(
-    sub: str,
-    handle: str,
-    display_name: str | None,
-    email: str | None,
-    attributes: tuple[tuple[str, str], ...],
-    source: str,
-    as_json: bool,
-) -> None:
+def update(*, as_json: bool, **profile: Unpack[_Profile]) -> None:
     """Publish what a user's whole profile is from now on; prints the event's id.
 
     What is left out is gone: their e-mail address, for example. To find and publish what has changed in Cognito, see
@@ -172,17 +169,8 @@ def update(
       signup-sync publish update --sub 5f0c... --handle ada --display-name "Ada King" --email ada@example.org
       signup-sync publish update --sub 5f0c... --handle ada --attribute locale=en --attribute custom:tenant_id=42
     """
-    try:
-        event = UserUpdated.new(
-            cognito_user_id=sub,
-            handle=handle,
-            display_name=display_name or handle,
-            email=email,
-            attributes=dict(attributes),
-            source=source,
-        )
-    except InvalidEvent as error:
-        raise Refused(f"not published, as the event would be invalid: {error}") from error
+    with _refused_if_invalid():
+        event = _profile_event(UserUpdated, **profile)
     _publish_one(event, as_json=as_json)
 
 
@@ -201,10 +189,8 @@ def delete(sub: str, keep_activities: bool, source: str, as_json: bool) -> None:
       signup-sync publish delete --sub 5f0c...
       signup-sync publish delete --sub 5f0c... --keep-activities --json
     """
-    try:
+    with _refused_if_invalid():
         event = UserDeleted.new(cognito_user_id=sub, activities="keep" if keep_activities else "erase", source=source)
-    except InvalidEvent as error:
-        raise Refused(f"not published, as the event would be invalid: {error}") from error
     _publish_one(event, as_json=as_json)
 
 
@@ -312,6 +298,14 @@ def _read(checked: IO[bytes]) -> Iterator[_Line]:
     for line in checked:
         number, _, body = line.partition(b" ")
         yield _Line(int(number), parse_event(body.decode()))
+
+
+@contextmanager
+def _refused_if_invalid() -> Iterator[None]:
+    try:
+        yield
+    except InvalidEvent as error:
+        raise Refused(f"not published, as the event would be invalid: {error}") from error
 
 
 def _publish_one(event: Event, *, as_json: bool) -> None:
