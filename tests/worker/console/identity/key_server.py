@@ -3,18 +3,17 @@
 import base64
 import hmac
 import json
-import threading
 import time
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.support.http_server import HttpServer
 
 ARN = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/ops/0123456789abcdef"
 KEY_ID = "12345678-1234-1234-1234-123456789012"
@@ -25,43 +24,19 @@ ISSUER_KEY = rsa.generate_private_key(65537, 2048)
 CLAIMS = {"sub": "0b0e9a4c", "email": "grace@example.com", "email_verified": "true"}
 
 
-class KeyServer:
+class KeyServer(HttpServer):
     """Answers GET with what is in `answers`, by path; all else with 404. `asked` are the paths, in their order."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.answers: dict[str, bytes] = {}
         self.asked: list[str] = []
-        outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.asked.append(self.path)
-                body = outer.answers.get(self.path)
-                self.send_response(404 if body is None else 200)
-                self.send_header("Content-Length", str(len(body or b"")))
-                self.end_headers()
-                self.wfile.write(body or b"")
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the server's name)
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+    def answer(self, path: str) -> tuple[int, bytes]:
+        """What is in `answers` by now."""
+        self.asked.append(path)
+        body = self.answers.get(path)
+        return 404 if body is None else 200, body or b""
 
     def serve_balancer(self, key_id: str = KEY_ID, pem: bytes = b"") -> None:
         """As AWS does for each key of a load balancer."""
