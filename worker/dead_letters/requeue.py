@@ -17,6 +17,7 @@ from signup_sync.backoff import exponential
 from signup_sync.sqs import BATCH_ENTRIES, MESSAGE_BYTES, Outgoing, send_until_taken
 from worker.aws.sqs import NOT_IN_FLIGHT, Queue
 from worker.dead_letters.source_queues import Sourced, SourceQueues
+from worker.pace import Pace
 
 LANES = 8  # batches under way at once
 ATTEMPTS = 5  # to let go of an entry, each after a longer wait
@@ -71,9 +72,8 @@ class Requeue(Generic[EntryT]):
         self._queues = queues
         self._source = source
         self._report = report
-        self._rate = rate
-        self._batch_size = BATCH_ENTRIES if rate is None else max(1, min(BATCH_ENTRIES, int(rate)))
-        self._next_at = time.monotonic()
+        self._pace = Pace(rate)
+        self._batch_size = self._pace.together(BATCH_ENTRIES)
         self._batches: defaultdict[Queue, list[tuple[EntryT, Outgoing]]] = defaultdict(list)
         self._running: set[Future[list[Result[EntryT]]]] = set()
         self._pool = ThreadPoolExecutor(LANES, "transfer")
@@ -109,14 +109,9 @@ class Requeue(Generic[EntryT]):
 
     def _begin(self, queue: Queue) -> None:
         batch = self._batches.pop(queue)
-        self._pace(len(batch))
+        self._pace.wait(len(batch))
         self._collect(at_most=LANES - 1)
         self._running.add(self._pool.submit(self._transfer, queue, batch))
-
-    def _pace(self, messages: int) -> None:
-        if self._rate is not None:
-            time.sleep(max(0.0, self._next_at - time.monotonic()))
-            self._next_at = max(self._next_at, time.monotonic()) + messages / self._rate
 
     def _collect(self, *, at_most: int) -> None:
         """Wait until there are no more batches under way than that, and tell of those that are not."""
