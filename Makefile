@@ -25,8 +25,8 @@ $(VENV)/installed: pyproject.toml requirements/dev.txt
 demo: $(VENV)/installed ## See the whole system work on embedded parts (KEEP=1 leaves it running)
 	@$(BIN)/python -m demo $(if $(KEEP),--keep)
 
-# What is not run: it takes long, breaks things for minutes, or needs Node.js or Chromium.
-LONG := slow or faults or node or browser
+# What is not run: it takes long, breaks things for minutes, or needs Node.js, Chromium or a local AWS.
+LONG := slow or faults or node or browser or tools
 
 test: $(VENV)/installed ## Run all tests but the longest (three minutes)
 	$(BIN)/python -m pytest -m 'not ($(LONG))' --numprocesses 6 --dist worksteal $(ARGS)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.deploy.templates import Loader, names, read
-from tests.deploy.tools import ROOT, TOOLS, command, why_missing
+from tests.deploy.tools import ROOT, TOOLS, command
 
 TEMPLATE: dict[str, Any] = yaml.load((ROOT / "deploy/access/deployer.yaml").read_text(), Loader)  # noqa: S506
 STATEMENTS: list[dict[str, Any]] = [
@@ -68,11 +68,6 @@ NOT_USED = (
 )
 
 
-infrastructure = pytest.mark.skipif(
-    why_missing("infrastructure") is not None, reason=why_missing("infrastructure") or ""
-)
-
-
 def patterns() -> list[str]:
     return [
         action
@@ -85,7 +80,7 @@ def refused(actions: set[str]) -> list[str]:
     return sorted(a for a in actions if not any(fnmatchcase(a, pattern) for pattern in (*patterns(), *NOT_USED)))
 
 
-@infrastructure
+@pytest.mark.tools("infrastructure")
 @pytest.mark.process
 def test_the_linters_find_nothing_that_is_not_justified_beside_the_resource() -> None:
     folder = ROOT / "deploy/access"
@@ -107,7 +102,7 @@ def test_the_linters_find_nothing_that_is_not_justified_beside_the_resource() ->
         assert result.returncode == 0, result.stdout
 
 
-@infrastructure
+@pytest.mark.tools("infrastructure")
 def test_it_may_do_what_the_stacks_resources_need_to_be_made_changed_and_deleted() -> None:
     types = {resource["Type"] for name in names() for resource in read(name)["Resources"].values()}
     (folder,) = (TOOLS / "infrastructure/lib").glob("python*/site-packages/cfnlint/data/schemas")

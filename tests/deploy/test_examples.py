@@ -12,21 +12,17 @@ import pytest
 
 from deploy.__main__ import COMPUTE, DATA
 from tests.deploy.templates import names, read
-from tests.deploy.tools import ROOT, command, why_missing
+from tests.deploy.tools import ROOT, command
 
 EXAMPLES = ROOT / "deploy/examples"
 
 _PARSE = "import hcl2, json, sys; print(json.dumps(hcl2.load(open(sys.argv[1]))))"
 _OUTPUT = re.compile(r'aws_cloudformation_stack\.(\w+)\.outputs\["(\w+)"\]')
 
-cdk_missing = why_missing("cdk") or (None if shutil.which("node") else "Node.js is not installed")
-
 
 @pytest.fixture(scope="module")
 def terraform() -> dict[str, dict[str, Any]]:
     """The stacks of the Terraform example by their template's name, parsed by the parser that checkov has."""
-    if missing := why_missing("infrastructure"):
-        pytest.skip(missing)
     python = command("infrastructure", "python")
     parsed = subprocess.run(
         [python, "-c", _PARSE, EXAMPLES / "terraform/main.tf"], capture_output=True, text=True, check=True, timeout=60
@@ -39,6 +35,7 @@ def _is_stack(resource: dict[str, Any]) -> bool:
     return "aws_cloudformation_stack" in resource
 
 
+@pytest.mark.tools("infrastructure")
 @pytest.mark.process
 def test_terraform_makes_every_stack_of_its_own_template(terraform: dict[str, dict[str, Any]]) -> None:
     assert sorted(terraform) == names()
@@ -47,6 +44,7 @@ def test_terraform_makes_every_stack_of_its_own_template(terraform: dict[str, di
         assert f"-{name}" in json.dumps(stack["name"])
 
 
+@pytest.mark.tools("infrastructure")
 @pytest.mark.process
 def test_terraform_gives_each_template_the_parameters_that_it_has_and_all_that_have_no_default(
     terraform: dict[str, dict[str, Any]],
@@ -59,6 +57,7 @@ def test_terraform_gives_each_template_the_parameters_that_it_has_and_all_that_h
         assert {key for key, parameter in declared.items() if "Default" not in parameter} <= given.keys(), name
 
 
+@pytest.mark.tools("infrastructure")
 @pytest.mark.process
 def test_terraform_asks_for_outputs_that_there_are(terraform: dict[str, dict[str, Any]]) -> None:
     asked = set(_OUTPUT.findall((EXAMPLES / "terraform/main.tf").read_text()))
@@ -70,7 +69,8 @@ def test_terraform_asks_for_outputs_that_there_are(terraform: dict[str, dict[str
 
 
 @pytest.mark.node
-@pytest.mark.skipif(cdk_missing is not None, reason=cdk_missing or "")
+@pytest.mark.tools("cdk")
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 def test_cdk_synthesizes_every_resource_of_the_templates_with_all_parameters_wired(tmp_path: Path) -> None:
     context = json.loads((EXAMPLES / "cdk/cdk.json").read_text())["context"]
     result = subprocess.run(

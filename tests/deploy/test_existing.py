@@ -13,12 +13,11 @@ import pytest
 from deploy.environment import FOLDER
 from tests.deploy.ministack import adapted_templates, client, container_settings, ecs_plays, run_deploy, start_ministack
 from tests.deploy.templates import read
-from tests.deploy.tools import why_missing
 from tests.support.postgres import Postgres
 
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.skipif(why_missing("ministack") is not None, reason=why_missing("ministack") or ""),
+    pytest.mark.tools("ministack"),
 ]
 
 IMAGE = "210987654321.dkr.ecr.us-east-1.amazonaws.com/shared/signup-sync:1"

@@ -23,9 +23,9 @@ from tests.deploy.ministack import (
     start_ministack,
 )
 from tests.deploy.templates import names, read
-from tests.deploy.tools import ROOT, why_missing
+from tests.deploy.tools import ROOT
 
-pytestmark = pytest.mark.skipif(why_missing("ministack") is not None, reason=why_missing("ministack") or "")
+pytestmark = pytest.mark.tools("ministack")
 
 
 @dataclass

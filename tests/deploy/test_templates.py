@@ -20,7 +20,7 @@ from deploy.costs import tables
 from deploy.environment import Environment
 from deploy.image import PLATFORMS
 from tests.deploy.templates import STACKS, names, read
-from tests.deploy.tools import ROOT, command, why_missing
+from tests.deploy.tools import ROOT, command
 from tests.support.sqs import SqsServer, aws_environment
 from worker.settings import ReconcileSettings, WorkerRoleSettings, WorkerSettings
 
@@ -28,10 +28,6 @@ STOP_LIMIT = 25  # seconds: the worker's promise
 
 # One of each continent, and one of another partition: not every region has every type and property.
 REGIONS = ("us-east-1", "eu-central-1", "ap-southeast-2", "sa-east-1", "af-south-1", "me-central-1", "us-gov-west-1")
-
-infrastructure = pytest.mark.skipif(
-    why_missing("infrastructure") is not None, reason=why_missing("infrastructure") or ""
-)
 
 
 def compose() -> dict[str, Any]:
@@ -45,7 +41,7 @@ def containers() -> dict[str, dict[str, Any]]:
     return {key: task["Properties"]["ContainerDefinitions"][0] for key, task in tasks.items()}
 
 
-@infrastructure
+@pytest.mark.tools("infrastructure")
 @pytest.mark.process
 def test_cfn_lint_finds_nothing() -> None:
     result = run(command("infrastructure", "cfn-lint"), "--regions", *REGIONS, "--", *STACKS.glob("*.yaml"))
@@ -53,7 +49,7 @@ def test_cfn_lint_finds_nothing() -> None:
     assert (result.returncode, result.stdout) == (0, "")
 
 
-@infrastructure
+@pytest.mark.tools("infrastructure")
 @pytest.mark.process
 def test_checkov_finds_nothing_that_is_not_justified_beside_the_resource() -> None:
     arguments = ("--directory", STACKS, "--framework", "cloudformation", "--compact", "--quiet", "--skip-download")
