@@ -93,7 +93,7 @@ destroy: $(VENV)/installed ## Remove what runs in ENV=dev or prod; its data stay
 
 check-deploy: $(VENV)/installed ## Lint the templates, and deploy them to a local AWS
 	tests/deploy/install-tools
-	$(BIN)/python -m pytest tests/deploy -m 'not node' $(ARGS)
+	$(BIN)/python -m pytest tests/deploy -m 'not node' --numprocesses 3 --dist loadfile $(ARGS)
 
 e2e-deploy: $(VENV)/installed ## A sign-up through the deployed templates, in a local AWS; CDK's example (needs Node.js)
 	tests/deploy/install-tools ministack infrastructure cdk

@@ -9,7 +9,6 @@ ROOT = Path(__file__).parents[1]
 PINNED = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "benchmarks" / "requirements-peers.txt"]
 INSTALLERS = [
     "Dockerfile", "requirements/install", "requirements/lock", "requirements/audit", "benchmarks/install-peers",
-    "tests/deploy/install-tools",
 ]  # fmt: skip
 
 _is_pinned = re.compile(r"[\w.-]+==[^ ;]+(?: ; [^\\]+?)?(?: --hash=sha256:[0-9a-f]{64})+").fullmatch
