@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from benchmarks import comparison, limits, record
-from benchmarks.contestants import BAR, CONTESTANTS, PEERS, WORKER, workers
+from benchmarks import comparison, limits, record, shares
+from benchmarks.contestants import BAR, CONTESTANTS, OVER_TLS, PEERS, WORKER, workers
 from benchmarks.database import Database
 from benchmarks.endurance import measure_idle, measure_long_run
 from benchmarks.latency import measure_latency
 from benchmarks.queue_server import QueueServer
 from benchmarks.report import Report, is_regression, worker_ratio
 from benchmarks.run import CheckFailed, Result, measure
+from benchmarks.tls_proxy import TlsProxy
 
 QUICK_MESSAGES = 6000
 FULL_MESSAGES = 20_000
@@ -24,6 +25,8 @@ RATES = (100, 500)  # messages a second
 QUICK_LATENCY_SECONDS = 4.0
 FULL_LATENCY_SECONDS = 30.0
 SCALE_ROUNDS = 3
+SHARE = 0.25  # of a core for each of some worker processes
+AS_FAR_AS_SQS = 10  # milliseconds to SQS and back within a region
 LONG_RUN_RATE = 500  # messages a second
 LONG_RUN_MINUTES = 5
 
@@ -60,7 +63,7 @@ def run(full: bool, messages: int | None, rounds: int | None, only: tuple[str, .
             click.echo(f"round {number + 1}", err=True)
             made.rounds.append(list(_round(server, database, messages, only, everybody=full or number == 0)))
         if not only:
-            _measure_the_rest(made, server, database, full=full)
+            _measure_the_rest(made, server, database, messages, full=full)
     if not only:
         record.write(made)
         click.echo((record.RESULTS / "results.md").read_text())
@@ -120,7 +123,17 @@ def _round(
         yield _told(limits.measure_copy(database, messages))
 
 
-def _measure_the_rest(made: Report, server: QueueServer, database: Database, *, full: bool) -> None:
+def _measure_the_rest(made: Report, server: QueueServer, database: Database, messages: int, *, full: bool) -> None:
+    with TlsProxy(server) as tls:
+        for number in range(SCALE_ROUNDS):
+            who = [each for each in OVER_TLS if full or each.each_round or number == 0]
+            made.tls.append(
+                [_told(measure(each, server, database, int(messages * each.share), tls=tls), "TLS") for each in who]
+            )
+    made.distant += [
+        _told(measure(WORKER, server, database, messages, latency=AS_FAR_AS_SQS), f"{AS_FAR_AS_SQS} ms")
+        for _ in range(SCALE_ROUNDS)
+    ]
     seconds = FULL_LATENCY_SECONDS if full else QUICK_LATENCY_SECONDS
     for rate in RATES:
         latency = measure_latency(WORKER, server, database, rate, seconds)
@@ -136,14 +149,18 @@ def _measure_the_rest(made: Report, server: QueueServer, database: Database, *, 
 def _scale(server: QueueServer, database: Database) -> Iterator[tuple[str, list[Result]]]:
     """Each case with its results; what is to be compared is measured in turn."""
 
-    def of(**conditions: int) -> Callable[[], Result]:
-        return lambda: measure(WORKER, server, database, FULL_MESSAGES, **conditions)
+    def of(rows: int = 0, latency: int = 0) -> Callable[[], Result]:
+        return lambda: measure(WORKER, server, database, FULL_MESSAGES, rows=rows, latency=latency)
 
-    def with_processes(count: int) -> Callable[[], Result]:
-        return lambda: measure(workers(count), server, database, FULL_MESSAGES)
+    def with_processes(count: int, share: float | None = None) -> Callable[[], Result]:
+        return lambda: measure(workers(count), server, database, FULL_MESSAGES, share=share)
 
-    yield from _in_turn({f"{ms} ms to SQS and back": of(latency=ms) for ms in (0, 5, 20)})
+    yield from _in_turn({f"{ms} ms to SQS and back": of(latency=ms) for ms in (0, AS_FAR_AS_SQS, 20)})
     yield from _in_turn({f"{count} processes": with_processes(count) for count in (1, 2, 4)})
+    if shares.is_possible():
+        yield from _in_turn(
+            {f"{count} processes, each {SHARE:g} of a core": with_processes(count, SHARE) for count in (1, 2, 3)}
+        )
     for messages in (1000, 10_000, 100_000):
         yield f"backlog of {messages:,}", [measure(WORKER, server, database, messages)]
     for rows in (0, 1_000_000, 10_000_000):

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from benchmarks.contestants import WORKER
+from benchmarks.contestants import BAR, WORKER
 from benchmarks.endurance import Idle, LongRun
 from benchmarks.latency import Latency
 from benchmarks.limits import BULK_COPY, STATEMENT
@@ -16,9 +16,15 @@ _EXPLAINED = (
     " CPU is that of the contestant's processes without their start; the queue's and Postgres's do not count.\n"
 )
 
+_TLS_EXPLAINED = (
+    "A proxy that terminates TLS stands before the queue server, the same for all. Handshakes are those of a whole run,"
+    " with the start.\n"
+)
+
 _SCALE_EXPLAINED = (
     "Medians, with the lowest and the highest. All of it shares the machine's cores: where the last three columns"
-    " together come near to their number, the machine is the limit and not the worker.\n"
+    " together come near to their number, the machine is the limit and not the worker. So there are processes that have"
+    " a part of a core each, by a quota of the kernel's: how they scale while queue and database have the rest.\n"
 )
 
 
@@ -38,6 +44,8 @@ def document(report: Report, summaries: Sequence[Summary], conditions: dict[str,
             ((s.contestant, f"{s.load:.2f}", f"{s.server_load:.2f}", f"{s.database_load:.2f}") for s in summaries),
         ),
     ]
+    if report.tls:
+        parts += ["## Over TLS\n", _tls_table(report.tls_summaries()), _TLS_EXPLAINED]
     if report.latencies:
         parts += ["## From send to commit\n", _latency_table(report.latencies)]
     if report.scale:
@@ -49,7 +57,7 @@ def document(report: Report, summaries: Sequence[Summary], conditions: dict[str,
     return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts)
 
 
-def readme_section(summaries: Sequence[Summary], latencies: Sequence[Latency], conditions: dict[str, Any]) -> str:
+def readme_section(report: Report, summaries: Sequence[Summary], conditions: dict[str, Any]) -> str:
     """What the README says, as Markdown."""
     worker = next(summary for summary in summaries if summary.contestant == WORKER.name)
     systems = [
@@ -65,10 +73,39 @@ def readme_section(summaries: Sequence[Summary], latencies: Sequence[Latency], c
         _table(header, rows),
         f"The worker makes {worker.calls:.3f} calls to SQS per message, and holds {worker.megabytes:.0f} MB.",
         "From send to commit:",
-        "; ".join(map(_described_latency, latencies)) + ".",
-        "",
+        "; ".join(map(_described_latency, report.latencies)) + ".",
     ]
-    return "\n".join(lines)
+    if report.tls:
+        lines.append(_described_tls(report.tls_summaries()))
+    if report.distant:
+        per_second = statistics.median(result.per_second for result in report.distant)
+        lines.append(f"One process does {per_second:,.0f} messages a second where SQS takes 10 ms to answer.")
+    return "\n".join([*lines, ""])
+
+
+def _described_tls(summaries: Sequence[Summary]) -> str:
+    found = {summary.contestant: summary for summary in summaries}
+    worker, bar = found[WORKER.name], found[BAR.name]
+    return (
+        f"Over TLS it takes {worker.cpu[0]:.0f} µs a message, {_ratio(worker)} of what the loop takes then"
+        f" ({bar.cpu[0]:.0f}); for {worker.messages:,} messages it made {worker.handshakes:.0f} handshakes, one for"
+        " each connection that it keeps."
+    )
+
+
+def _tls_table(summaries: Sequence[Summary]) -> str:
+    rows = (
+        (
+            summary.contestant,
+            f"{summary.messages:,}",
+            _with_spread(summary.per_second),
+            _with_spread(summary.cpu),
+            _ratio(summary),
+            f"{summary.handshakes:.0f}",
+        )
+        for summary in summaries
+    )
+    return _table(("", "messages", "messages/s", "CPU µs/message", "to the boto3 loop", "handshakes"), rows)
 
 
 def _described_latency(latency: Latency) -> str:

@@ -34,6 +34,8 @@ def write(report: Report) -> None:
         "conditions": conditions,
         "summaries": [asdict(summary) for summary in summaries],
         "latencies": [asdict(latency) for latency in report.latencies],
+        "tls": [[asdict(result) for result in results] for results in report.tls],
+        "distant": [asdict(result) for result in report.distant],
         "scale": [{"case": case, "runs": [asdict(result) for result in results]} for case, results in report.scale],
         "long_run": report.long_run and asdict(report.long_run),
         "idle": report.idle and asdict(report.idle),
@@ -43,7 +45,7 @@ def write(report: Report) -> None:
     (RESULTS / "results.md").write_text(document(report, summaries, conditions))
     text = README.read_text()
     before, after = text.partition(README_START)[0], text.partition(README_END)[2]
-    section = readme_section(summaries, report.latencies, conditions)
+    section = readme_section(report, summaries, conditions)
     README.write_text(f"{before}{README_START}{section}{README_END}{after}")
     queued = [summary for summary in summaries if summary.calls]
     emphasised = {WORKER.name}

@@ -29,6 +29,7 @@ class Summary:
     load: float
     server_load: float
     database_load: float
+    handshakes: float = 0.0
 
 
 @dataclass
@@ -38,6 +39,8 @@ class Report:
     mode: str
     rounds: list[list[Result]] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
+    tls: list[list[Result]] = field(default_factory=list)  # rounds over TLS
+    distant: list[Result] = field(default_factory=list)  # the worker, as far from SQS as one is in a region
     scale: list[tuple[str, list[Result]]] = field(default_factory=list)  # each case with its runs
     long_run: LongRun | None = None
     idle: Idle | None = None
@@ -45,36 +48,46 @@ class Report:
 
     def summaries(self) -> list[Summary]:
         """One for each contestant, the cheapest first."""
-        names = dict.fromkeys(result.contestant for results in self.rounds for result in results)
-        return sorted((self._summary(name) for name in names), key=lambda summary: summary.cpu[0])
+        return summarized(self.rounds)
 
-    def _summary(self, name: str) -> Summary:
-        results = [result for results in self.rounds for result in results if result.contestant == name]
-        bars = {number: result.cpu for number, result in enumerate(self._of(BAR.name)) if result}
-        ratios = [
-            result.cpu / bars[number] for number, result in enumerate(self._of(name)) if result and number in bars
-        ]
+    def tls_summaries(self) -> list[Summary]:
+        """The same over TLS."""
+        return summarized(self.tls)
 
-        def median(value: Callable[[Result], float]) -> float:
-            return statistics.median(map(value, results))
 
-        return Summary(
-            contestant=name,
-            messages=results[0].messages,
-            per_second=spread([result.per_second for result in results]),
-            cpu=spread([result.cpu for result in results]),
-            cpu_ratio=spread(ratios) if ratios else None,
-            calls=median(lambda result: result.calls),
-            commits=median(lambda result: result.commits),
-            megabytes=median(lambda result: result.megabytes),
-            load=median(lambda result: result.load),
-            server_load=median(lambda result: result.server_load),
-            database_load=median(lambda result: result.database_load),
-        )
+def summarized(rounds: Sequence[Sequence[Result]]) -> list[Summary]:
+    """One for each contestant of these rounds, the cheapest first."""
+    names = dict.fromkeys(result.contestant for results in rounds for result in results)
+    return sorted((_summary(name, rounds) for name in names), key=lambda summary: summary.cpu[0])
 
-    def _of(self, name: str) -> list[Result | None]:
-        """By round."""
-        return [next((result for result in results if result.contestant == name), None) for results in self.rounds]
+
+def _summary(name: str, rounds: Sequence[Sequence[Result]]) -> Summary:
+    results = [result for results in rounds for result in results if result.contestant == name]
+    bars = {number: result.cpu for number, result in enumerate(_of(BAR.name, rounds)) if result}
+    ratios = [result.cpu / bars[number] for number, result in enumerate(_of(name, rounds)) if result and number in bars]
+
+    def median(value: Callable[[Result], float]) -> float:
+        return statistics.median(map(value, results))
+
+    return Summary(
+        contestant=name,
+        messages=results[0].messages,
+        per_second=spread([result.per_second for result in results]),
+        cpu=spread([result.cpu for result in results]),
+        cpu_ratio=spread(ratios) if ratios else None,
+        calls=median(lambda result: result.calls),
+        commits=median(lambda result: result.commits),
+        megabytes=median(lambda result: result.megabytes),
+        load=median(lambda result: result.load),
+        server_load=median(lambda result: result.server_load),
+        database_load=median(lambda result: result.database_load),
+        handshakes=median(lambda result: result.handshakes),
+    )
+
+
+def _of(name: str, rounds: Sequence[Sequence[Result]]) -> list[Result | None]:
+    """By round."""
+    return [next((result for result in results if result.contestant == name), None) for results in rounds]
 
 
 def worker_ratio(summaries: Sequence[Summary]) -> float:

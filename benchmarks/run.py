@@ -5,14 +5,16 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 
 from benchmarks.contestants import PEER_PYTHON, SCRIPTS, Contestant
 from benchmarks.database import Database
 from benchmarks.messages import sign_ups
-from benchmarks.process_tree import PeakMemory, cpu_seconds, wait_until_idle
+from benchmarks.process_tree import PeakMemory, cpu_seconds, members, wait_until_idle
 from benchmarks.queue_server import QueueServer, send
+from benchmarks.shares import Shares
+from benchmarks.tls_proxy import TlsProxy
 from tests.support.orphan_guard import OrphanGuard
 from tests.support.sqs import Queues, aws_environment
 from tests.support.wait import wait_until
@@ -29,7 +31,10 @@ class CheckFailed(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """Of one run. CPU is in microseconds a message, without the start; calls and commits are a message too."""
+    """Of one run. CPU is in microseconds a message, without the start; calls and commits are a message too.
+
+    `handshakes` are those of TLS, with those of the start.
+    """
 
     contestant: str
     messages: int
@@ -41,6 +46,7 @@ class Result:
     server_load: float  # cores that the queue server used
     database_load: float  # cores that Postgres used
     load: float  # cores that the contestant used
+    handshakes: int = 0
 
 
 def environment_of(
@@ -101,10 +107,13 @@ def measure(
     *,
     rows: int = 0,
     latency: int = 0,
+    tls: TlsProxy | None = None,
+    share: float | None = None,
 ) -> Result:
     """Run a contestant over a queue with so many messages. Raises `CheckFailed` if the result is not right.
 
-    `rows` are in the table before; `latency` is what a call to SQS takes longer, in milliseconds.
+    `rows` are in the table before; `latency` is what a call to SQS takes longer, in milliseconds; `tls` is before the
+    queue server; `share` is what each of its processes has of a core.
     """
     database.reset(rows)
     queues = server.queues()
@@ -112,14 +121,23 @@ def measure(
     environment = environment_of(contestant, server, database, queues, queue_url)
     server.shut()
     publish(contestant, environment, queues, sign_ups(messages))
-    with server.latency(latency), process(contestant.command, environment) as running:
+    if tls:
+        environment |= tls.environment
+        handshakes = tls.handshakes
+    with ExitStack() as stack:
+        stack.enter_context(server.latency(latency))
+        running = stack.enter_context(process(contestant.command, environment))
         wait_until(
             lambda: server.counts(queue_url).waiting >= contestant.receivers,
             START_TIMEOUT,
             f"{contestant.name} does not receive",
         )
         wait_until_idle([running.pid])
+        if share is not None:
+            stack.enter_context(Shares(members(running.pid)[-contestant.receivers :], share))
         result = _emptied(contestant, server, database, queue_url, running, messages)
+    if tls:
+        result = replace(result, handshakes=tls.handshakes - handshakes)
     _check(result, contestant, database, queues)
     queues.close()
     return result

@@ -1,11 +1,13 @@
 """What is made of the measurements."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.contestants import BAR, CELERY, WORKER
 from benchmarks.endurance import Idle, LongRun
 from benchmarks.latency import Latency
-from benchmarks.markdown import document
+from benchmarks.markdown import document, readme_section
 from benchmarks.report import Report, is_regression, worker_ratio
 from benchmarks.run import Result
 
@@ -72,6 +74,22 @@ def test_without_the_bar_there_is_no_ratio() -> None:
 @pytest.mark.parametrize(("now", "regression"), [(0.3, False), (0.4, False), (0.45, False), (0.47, True)])
 def test_more_than_the_tolerance_is_a_regression(now: float, *, regression: bool) -> None:
     assert is_regression(now, recorded=0.4) is regression
+
+
+def test_the_readme_says_what_tls_and_distance_cost(report: Report) -> None:
+    report.tls.append([result(BAR.name, 200.0), replace(result(WORKER.name, 50.0), handshakes=40)])
+    report.distant += [result(WORKER.name, 60.0, per_second=n) for n in (7000.0, 9000.0, 8000.0)]
+    conditions = {**CONDITIONS, "versions": {"Python": "3.11.7", "boto3": "1", "Postgres": "18"}}
+    section = readme_section(report, report.summaries(), conditions)
+
+    assert (
+        "Over TLS it takes 50 µs a message, 0.25 of what the loop takes then (200); for 100 messages it made 40"
+        in section
+    )
+    assert "One process does 8,000 messages a second where SQS takes 10 ms to answer." in section
+    assert "| signup-sync worker | 100 | 1,000 (1,000 to 1,000) | 50 (50 to 50) | 0.25 | 40 |" in document(
+        report, report.summaries(), CONDITIONS
+    )
 
 
 def test_all_that_was_measured_is_in_the_document(report: Report) -> None:

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.contestants import BAR, WORKER, Contestant
+from benchmarks import shares
+from benchmarks.contestants import BAR, WORKER, Contestant, workers
 from benchmarks.database import Database
 from benchmarks.queue_server import QueueServer
 from benchmarks.run import CheckFailed, measure
+from benchmarks.tls_proxy import TlsProxy
 from tests.e2e.node_parts import why_missing
 
 pytestmark = [pytest.mark.node, pytest.mark.skipif(why_missing() is not None, reason=why_missing() or "")]
@@ -40,6 +42,20 @@ def test_a_run_counts_what_was_done(server: QueueServer, database: Database) -> 
     assert 0 < result.commits < 1.0
     assert result.cpu > 0
     assert result.megabytes > 10
+
+
+def test_handshakes_are_counted_and_few(server: QueueServer, database: Database) -> None:
+    with TlsProxy(server) as tls:
+        result = measure(QUIET_WORKER, server, database, MESSAGES, tls=tls)
+
+    assert 0 < result.handshakes < MESSAGES * result.calls
+
+
+@pytest.mark.skipif(not shares.is_possible(), reason="control groups for CPU time cannot be written")
+def test_a_process_gets_no_more_than_its_share(server: QueueServer, database: Database) -> None:
+    result = measure(replace(workers(2), environment=QUIET_WORKER.environment), server, database, 4000, share=0.1)
+
+    assert result.load < 0.25
 
 
 def test_rows_that_are_missing_are_noticed(server: QueueServer, database: Database) -> None:

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any, NamedTuple, cast
@@ -22,13 +21,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from mypy_boto3_sqs.client import SQSClient
 
 from signup_sync.sqs import Outgoing, SqsError
+from tests.support.certificate import make_certificate
 from tests.support.fault_proxy import FaultProxy
 from tests.support.sqs import REGION, Queues
 from tests.support.wait import wait_until
@@ -701,25 +697,11 @@ def test_an_endpoint_with_a_path_is_called_there(recorder: Recorder, kind: str) 
 
 
 def certificate(folder: Path, *, address: str) -> tuple[ssl.SSLContext, str]:
-    """A server's certificate for an IP address, signed by itself, and the file that a client is to trust."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    key_format = serialization.PrivateFormat.PKCS8
-    private = key.private_bytes(serialization.Encoding.PEM, key_format, serialization.NoEncryption())
-    (folder / "key.pem").write_bytes(private)
-    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    """A server's certificate for an IP address, and the file that a client is to trust."""
+    files = make_certificate(folder, address=address)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-    return context, str(folder / "certificate.pem")
+    context.load_cert_chain(*files)
+    return context, str(files.certificate)
 
 
 def test_tls_is_spoken_with_a_server_that_is_trusted(tmp_path: Path) -> None:
