@@ -12,8 +12,10 @@ from typing import Any
 
 from benchmarks.charts import bar_chart
 from benchmarks.contestants import PEER_PYTHON, WORKER
+from benchmarks.latency import Latency
 from benchmarks.markdown import document, readme_section
 from benchmarks.report import Report, Summary
+from benchmarks.run import Result
 from tests.e2e.node_parts import PARTS
 
 RESULTS = Path(__file__).parent / "results"
@@ -58,6 +60,22 @@ def write(report: Report) -> None:
 def recorded_summaries() -> list[Summary]:
     """Those of the last run. Raises `FileNotFoundError`."""
     return [Summary(**entry) for entry in recorded()["summaries"]]
+
+
+def recorded_report() -> Report:
+    """What the README says is made of. Raises `FileNotFoundError`."""
+    content = recorded()
+    return Report(
+        content["conditions"]["mode"],
+        rounds=_results(content["rounds"]),
+        tls=_results(content.get("tls", [])),
+        distant=[Result(**entry) for entry in content.get("distant", [])],
+        latencies=[Latency(**entry) for entry in content["latencies"]],
+    )
+
+
+def _results(rounds: list[list[dict[str, Any]]]) -> list[list[Result]]:
+    return [[Result(**entry) for entry in entries] for entries in rounds]
 
 
 def recorded() -> dict[str, Any]:

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from benchmarks import record
-from benchmarks.latency import Latency
 from benchmarks.markdown import readme_section
 from signup_sync.events import ActivityCreated, UserSignedUp, parse_event
 from tests.support.sqs import Queues, aws_environment
@@ -49,13 +48,12 @@ def test_the_table_of_settings_is_complete() -> None:
 
 
 def test_the_results_are_those_that_were_recorded() -> None:
-    recorded = record.recorded()
-    latencies = [Latency(**latency) for latency in recorded["latencies"]]
+    report = record.recorded_report()
     text = README.read_text()
 
     written = text.partition(record.README_START)[2].partition(record.README_END)[0]
 
-    assert written == readme_section(record.recorded_summaries(), latencies, recorded["conditions"])
+    assert written == readme_section(report, report.summaries(), record.recorded()["conditions"])
 
 
 def test_the_python_example_publishes_events(queues: Queues) -> None:
