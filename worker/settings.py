@@ -170,7 +170,7 @@ class DatabaseSettings(_FromEnvironment):
 
 
 class OwnerSettings(DatabaseSettings):
-    """What `signup-sync db migrate` and `grant-reader` read."""
+    """What `signup-sync db migrate`, `grant-reader` and `grant-reconciler` read."""
 
     database_owner: Annotated[
         str | None,

@@ -37,18 +37,7 @@ def grant_worker(
     Raises `NoSuchRole` where the owner is not there.
     """
     with psycopg.connect(resolved(database_url)) as connection:
-        made = not _is_true(connection, "role_exists", role)
-        if made:
-            _execute(connection, "create_role", role)
-        by_iam = _is_true(connection, "is_iam_role", role)
-        if iam:
-            _execute(connection, "grant_rds_iam", role)
-            if not made and not by_iam:
-                _execute(connection, "clear_role_password", role)
-        elif password is not None and (made or by_iam):
-            if by_iam:
-                _leave_iam(connection, role)
-            _execute(connection, "set_role_password", role, verifier=_verifier(connection, role, password))
+        made = _make(connection, role, password=password, iam=iam)
         _let_into(connection, role, schema)
         _become(connection, owner)
         for name in ("grant_worker_on_users", "grant_worker_on_activities", "grant_worker_on_worker_pause"):
@@ -70,6 +59,44 @@ def grant_reader(database_url: Conninfo, role: str, *, schema: str = DEFAULT_SCH
         _become(connection, owner)
         for name in ("grant_reader_on_users", "grant_reader_on_activities"):
             _execute(connection, name, role, schema)
+
+
+def grant_reconciler(
+    database_url: Conninfo, role: str, *, schema: str = DEFAULT_SCHEMA, iam: bool = False, owner: str | None = None
+) -> bool:
+    """Make the role unless it is there, and let it read what reconciliation compares; return whether it was made.
+
+    That are the columns of a profile, e-mail addresses among them, and who is here since when. With `iam` it logs in by
+    RDS' IAM authentication, and a password that it had before is gone. Without, nothing changes about how it logs in.
+
+    With an `owner`, as `db.migrations.migrate` has it, that role grants it.
+
+    All happens in one transaction. Raises `NoSuchRole` where the owner is not there, and `psycopg.Error`, also when the
+    tables are not there yet.
+    """
+    with psycopg.connect(resolved(database_url)) as connection:
+        made = _make(connection, role, iam=iam)
+        _let_into(connection, role, schema)
+        _become(connection, owner)
+        _execute(connection, "grant_reconciler_on_users", role, schema)
+    return made
+
+
+def _make(connection: Connection, role: str, *, password: str | None = None, iam: bool) -> bool:
+    """As `grant_worker` says; return whether it was made."""
+    made = not _is_true(connection, "role_exists", role)
+    if made:
+        _execute(connection, "create_role", role)
+    by_iam = _is_true(connection, "is_iam_role", role)
+    if iam:
+        _execute(connection, "grant_rds_iam", role)
+        if not made and not by_iam:
+            _execute(connection, "clear_role_password", role)
+    elif password is not None and (made or by_iam):
+        if by_iam:
+            _leave_iam(connection, role)
+        _execute(connection, "set_role_password", role, verifier=_verifier(connection, role, password))
+    return made
 
 
 def _let_into(connection: Connection, role: str, schema: str) -> None:

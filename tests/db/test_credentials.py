@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from db.admin.roles import StillMember, grant_worker
+from db.admin.roles import StillMember, grant_reconciler, grant_worker
 from db.credentials import Conninfo
 from db.migrations import migrate
 from db.pool import Database
@@ -273,6 +273,23 @@ def test_the_role_changes_between_iam_and_a_password(guarded_postgres: Postgres)
 
     grant_worker(url, role, password="the second")
     assert logs_in(guarded_postgres, role, "the second")
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("rds_iam")
+def test_the_reconcilers_role_has_no_password_where_it_logs_in_by_iam(guarded_postgres: Postgres) -> None:
+    role = "reconciler"
+    url = guarded_postgres.url()
+    assert grant_reconciler(url, role)
+    guarded_postgres.execute(f"ALTER ROLE {role} PASSWORD 'of theirs'")
+    assert not grant_reconciler(url, role)
+    assert logs_in(guarded_postgres, role, "of theirs")
+
+    assert not grant_reconciler(url, role, iam=True)
+
+    assert not logs_in(guarded_postgres, role, "of theirs")
+    assert guarded_postgres.execute(f"SELECT rolpassword FROM pg_authid WHERE rolname = '{role}'") == [(None,)]  # noqa: S608 (made here)
+    assert guarded_postgres.execute(f"SELECT pg_has_role('{role}', 'rds_iam', 'MEMBER')") == [(True,)]
 
 
 @pytest.mark.process

@@ -218,8 +218,8 @@ MUTANTS = (
     ),
     Mutant(
         "db/admin/roles.py",
-        "        elif password is not None and (made or by_iam):\n",
-        "        elif password is not None:\n",
+        "    elif password is not None and (made or by_iam):\n",
+        "    elif password is not None:\n",
         "granting again in the middle of a rotation locks the workers out",
     ),
     Mutant(

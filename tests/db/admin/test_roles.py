@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from db.admin.roles import NoSuchRole, grant_reader, grant_worker
+from db.admin.roles import NoSuchRole, grant_reader, grant_reconciler, grant_worker
 from db.pool import Database, connect
 from db.tables.activities import NewActivity, insert_activities
-from db.tables.users import NewUser, insert_users
+from db.tables.users import NewUser, find_profiles, find_users, insert_users, list_users
 from signup_sync.postgres.feed import activity_with_replies, home_feed, user_with_activities
 from tests.support.application import OWN_SCHEMA
 from tests.support.postgres import CreateRole, Postgres
@@ -47,19 +47,35 @@ def test_the_worker_works_in_a_schema_of_its_own(postgres: Postgres, shared_data
 
 
 @pytest.fixture(params=["public", OWN_SCHEMA])
-def granted(request: pytest.FixtureRequest, role: CreateRole) -> Iterator[tuple[str, str]]:
-    """The URL of an application's role that may read, and the schema."""
+def newcomer(request: pytest.FixtureRequest, role: CreateRole) -> Iterator[tuple[str, str, str]]:
+    """The owner's URL, a role that may do nothing yet, and the schema."""
     schema: str = request.param
     url = request.getfixturevalue("database_url" if schema == "public" else "shared_database_url")
     with closing(connect(url, schema)) as owner:
         insert_users(owner, [ADA])
         insert_activities(owner, [HELLO])
-    application = str(conninfo_to_dict(role())["user"])
-    for _ in range(2):
-        grant_reader(url, application, schema=schema)
-    yield url.replace("postgres@", f"{application}@"), schema
+    name = str(conninfo_to_dict(role())["user"])
+    yield url, name, schema
     with psycopg.connect(url) as owner:
-        owner.execute(f"DROP OWNED BY {application}".encode())
+        owner.execute(f"DROP OWNED BY {name}".encode())
+
+
+@pytest.fixture
+def granted(newcomer: tuple[str, str, str]) -> tuple[str, str]:
+    """The URL of an application's role that may read, and the schema."""
+    url, name, schema = newcomer
+    for _ in range(2):
+        grant_reader(url, name, schema=schema)
+    return url.replace("postgres@", f"{name}@"), schema
+
+
+@pytest.fixture
+def reconciler(newcomer: tuple[str, str, str]) -> tuple[str, str]:
+    """The URL of a role that may compare, and the schema."""
+    url, name, schema = newcomer
+    for _ in range(2):
+        assert not grant_reconciler(url, name, schema=schema)
+    return url.replace("postgres@", f"{name}@"), schema
 
 
 def test_a_reader_reads_all_feeds_whatever_its_search_path_is(granted: tuple[str, str]) -> None:
@@ -97,6 +113,34 @@ def test_a_reader_may_do_nothing_else(granted: tuple[str, str], statement: str) 
 def test_a_reader_that_is_not_there_is_not_made(database_url: str) -> None:
     with pytest.raises(NoSuchRole, match=r"^there is no role nobody_at_all"):
         grant_reader(database_url, "nobody_at_all")
+
+
+def test_a_reconciler_reads_what_is_compared(reconciler: tuple[str, str]) -> None:
+    url, schema = reconciler
+    with closing(connect(url, schema)) as connection:
+        assert find_users(connection, ["1"]).keys() == {"1"}
+        assert find_profiles(connection, ["1"])["1"].email == "ada@example.com"
+        assert list(list_users(connection, page_size=10, created_before=datetime.now(UTC))) == [["1"]]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM {}.users",
+        "SELECT profile_event, updated_at FROM {}.users",
+        "SELECT FROM {}.activities",
+        "SELECT FROM {}.worker_pause",
+        "SELECT FROM {}.alembic_version",
+        "SELECT uuid FROM {}.users FOR SHARE",
+        "INSERT INTO {}.users (cognito_user_id) VALUES ('2')",
+        "UPDATE {}.users SET email = NULL",
+        "DELETE FROM {}.users",
+        "CREATE TABLE {}.mine ()",
+    ],
+)
+def test_a_reconciler_may_do_nothing_else(reconciler: tuple[str, str], statement: str) -> None:
+    url, schema = reconciler
+    assert not may(url, statement.format(f'"{schema}"'))
 
 
 def may(url: str, statement: str) -> bool:

@@ -138,6 +138,17 @@ def test_migrating_over_an_application_s_tables_is_one_line(developer: Developer
     assert developer.refusal("db", "migrate", DATABASE_SCHEMA="pg_own").startswith("DATABASE_SCHEMA should be ")
 
 
+def test_a_role_for_the_reconciliation_is_made_once(ready: Developer, postgres: Postgres) -> None:
+    name = f"reconciler_{uuid.uuid4().hex}"
+    assert ready.db("grant-reconciler", "--role", name).stdout == f"made the role {name}\n"
+    assert ready.db("grant-reconciler", "--role", name).stdout == f"updated the role {name}\n"
+    told = ready.refusal("db", "grant-reconciler", "--role", name, DATABASE_OWNER="nobody")
+    assert told == "there is no role nobody, which DATABASE_OWNER names: run signup-sync db migrate with it"
+    with closing(connect(ready.environment["DATABASE_URL"])) as connection:
+        connection.execute(f"DROP OWNED BY {name}".encode())
+    postgres.execute(f"DROP ROLE {name}")
+
+
 def test_an_application_s_role_is_let_in_to_read(ready: Developer, role: CreateRole) -> None:
     name = str(conninfo_to_dict(role())["user"])
     assert ready.db("grant-reader", name).stdout == f"{name} may read the users and activities\n"

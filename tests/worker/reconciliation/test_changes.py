@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
-from db.admin.roles import grant_worker
+from db.admin.roles import grant_reconciler, grant_worker
 from signup_sync.events import UserUpdated, parse_event
 from tests.support import tables
 from tests.support.invoke import invoke
@@ -182,6 +182,27 @@ def test_the_workers_role_looks_for_who_is_gone_and_is_told_that_changes_need_mo
     assert changes.returncode == 2
     (line,) = changes.stderr.splitlines()
     assert "permission denied for table users; --changes needs a role that may read e-mail addresses" in line
+
+
+def test_the_reconcilers_role_compares_and_looks_for_who_is_gone(
+    pool: AdministratedPool, database_url: str, environment: dict[str, str], role: CreateRole
+) -> None:
+    url = role()
+    grant_reconciler(database_url, str(conninfo_to_dict(url)["user"]))
+    insert(database_url, pool.confirm("ada"))
+    insert(database_url, "gone")
+    pool.confirm("new")
+
+    done = invoke(
+        *("reconcile", "--user-pool-id", pool.id, "--changes", "--deleted", "--json"),
+        environment={**environment, "DATABASE_URL": url},
+    )
+
+    with psycopg.connect(database_url) as connection:
+        connection.execute(SQL("DROP OWNED BY {}").format(Identifier(str(conninfo_to_dict(url)["user"]))))
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])["summary"]
+    assert (summary["enqueued"], summary["changes"]["enqueued"], summary["orphans"]) == (1, 1, 1)
 
 
 def insert(database_url: str, sub: str, profile_at: datetime | None = None) -> None:

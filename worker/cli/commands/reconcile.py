@@ -31,7 +31,8 @@ from worker.settings import EventsQueueSettings, ReconcileSettings
 _is_pool_id = re.compile(r"[\w-]{1,45}_[0-9a-zA-Z]{1,45}", re.ASCII).fullmatch
 
 _NEEDED = (
-    "--changes needs a role that may read e-mail addresses, names, handles and attributes, as the worker's may not"
+    "--changes needs a role that may read e-mail addresses, names, handles and attributes, as the worker's may not:"
+    " signup-sync db grant-reconciler"
 )
 
 
@@ -82,7 +83,8 @@ def reconcile(
     Unconfirmed and disabled users are skipped.
 
     With --changes it says of whom the pool knows something else than the table, by the names of the fields, and
-    publishes user.updated.v1. It needs a role that may read the columns of a profile, which the worker's may not.
+    publishes user.updated.v1. It needs a role that may read the columns of a profile, which the worker's may not
+    (`signup-sync db grant-reconciler`).
 
     With --deleted it lists who is here and not in the pool (orphans). With --erase, too, it publishes user.deleted.v1
     for them, but for those who have signed up in the last hour; if they were more than 5 % of the users it would be

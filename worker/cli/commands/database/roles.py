@@ -1,4 +1,4 @@
-"""`signup-sync db grant-worker` and `grant-reader`."""
+"""`signup-sync db grant-worker`, `grant-reader` and `grant-reconciler`."""
 
 import click
 
@@ -62,3 +62,29 @@ def grant_reader(environment: Environment, role: str) -> None:
     except roles.NoSuchRole as error:
         raise Refused(str(error)) from None
     click.echo(f"{role} may read the users and activities")
+
+
+@click.command
+@environment_option
+@click.option("--role", type=text, default="signup_sync_reconciler", show_default=True, help="The role's name.")
+@click.option("--iam", is_flag=True, help="The role logs in by RDS' IAM authentication, and has no password.")
+def grant_reconciler(environment: Environment, role: str, iam: bool) -> None:
+    """Make a database role for `reconcile --changes`, and let it read what is compared, and nothing else.
+
+    It may read the profiles of users, e-mail addresses among them, which the worker's role may not, and write nothing.
+    Run it as the tables' owner, after `db migrate`. With --iam the role's password is gone; without, it has none until
+    you set one. Safe to run again.
+
+    \b
+    Examples:
+      signup-sync db grant-reconciler
+      signup-sync db grant-reconciler --iam
+    """
+    settings = OwnerSettings.of(environment)
+    try:
+        made = roles.grant_reconciler(
+            settings.conninfo, role, schema=settings.database_schema, iam=iam, owner=settings.database_owner
+        )
+    except roles.NoSuchRole as error:
+        raise Refused(str(error)) from None
+    click.echo(f"{'made' if made else 'updated'} the role {role}")

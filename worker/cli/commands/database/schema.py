@@ -26,7 +26,7 @@ def migrate(environment: Environment) -> None:
     nothing to do. It is all or nothing.
 
     With DATABASE_OWNER the tables are that role's, which is made if need be: who logs in makes it and hands over what
-    is there already, and migrates as it. grant-worker and grant-reader need it too.
+    is there already, and migrates as it. The grant commands need it too.
 
     \b
     Examples:
