@@ -172,7 +172,7 @@ def reconcile(context: click.Context, environment: str, options: tuple[str, ...]
     """Reconcile ENVIRONMENT now: find users who are in the pool and not in the table, and enqueue them.
 
     It runs in the cluster, where the database can be reached, as the schedule runs it. Its log is shown here, and the
-    exit status is its own. OPTIONS are those of signup-sync reconcile: --dry-run, --since WHEN, --report-orphans.
+    exit status is its own. OPTIONS are those of signup-sync reconcile: --dry-run, --since WHEN, --deleted.
 
     \b
     Examples:
@@ -372,7 +372,7 @@ def keep_database_logs(target: Target) -> None:
 
 
 def prepare_database(target: Target) -> None:
-    """Migrate, and make the worker's role, before a worker of this version runs."""
+    """Migrate, and make the roles, before a worker or a reconciliation of this version runs."""
     for command in owner_commands(target.values):
         click.echo(f"  signup-sync {' '.join(command)}", err=True)
         owner_task.run(target.client("ecs"), target.values, command)
@@ -381,8 +381,12 @@ def prepare_database(target: Target) -> None:
 def owner_commands(values: Mapping[str, str]) -> list[list[str]]:
     """What the tables' owner does before a worker of this version runs."""
     iam = ["--iam"] if values.get("DatabaseLogin") == "iam" else []
-    reader = values.get("ReaderRole")
-    return [["db", "migrate"], ["db", "grant-worker", *iam], *([["db", "grant-reader", reader]] if reader else [])]
+    commands = [["db", "migrate"], ["db", "grant-worker", *iam]]
+    if reader := values.get("ReaderRole"):
+        commands.append(["db", "grant-reader", reader])
+    if values.get("ReconcileChanges") == "true":
+        commands.append(["db", "grant-reconciler", "--iam"])
+    return commands
 
 
 def stop_rotation(target: Target, *, yes: bool, dry_run: bool) -> None:

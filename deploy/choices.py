@@ -66,6 +66,14 @@ _REFUSED: tuple[tuple[Callable[[_Get], object], str], ...] = (
         'DatabaseLogin = "iam" needs ExistingDatabaseResourceId, which tells IAM which database is meant',
     ),
     (
+        lambda get: (
+            get("ExistingDatabaseAddress")
+            and get("ReconcileChanges") == "true"
+            and not get("ExistingDatabaseResourceId")
+        ),
+        "ReconcileChanges needs ExistingDatabaseResourceId: the reconciliation logs in by IAM, so it must be of RDS",
+    ),
+    (
         lambda get: not get("ExistingDatabaseAddress") and get("ExistingOwnerSecretArn"),
         "ExistingOwnerSecretArn is of ExistingDatabaseAddress, which is missing",
     ),

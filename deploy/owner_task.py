@@ -1,4 +1,4 @@
-"""One-off tasks of the tables' owner: `db migrate`, `db grant-worker` and `db grant-reader`."""
+"""One-off tasks of the tables' owner: `db migrate` and the grants."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -31,7 +31,10 @@ def test_the_environments_that_are_there_can_be_deployed(name: str) -> None:
         {**VPC, "Egress": "nat", "ReconcileSubnetIds": "subnet-0123456789abcdef2"},
         DATABASE,
         {**DATABASE, "DatabaseLogin": "iam", "ExistingDatabaseResourceId": "db-ABC"},
+        {**DATABASE, "ReconcileChanges": "true", "ExistingDatabaseResourceId": "db-ABC"},
+        {**DATABASE, "ReconcileChanges": "false"},
         {"Egress": "public", "DatabaseLogin": "iam"},
+        {"ReconcileChanges": "true"},
     ],
 )
 def test_what_goes_together_is_taken(parameters: dict[str, str]) -> None:
@@ -53,6 +56,7 @@ def test_what_goes_together_is_taken(parameters: dict[str, str]) -> None:
         ({**DATABASE, "ExistingDatabaseSecurityGroupId": ""}, "needs ExistingDatabaseSecurityGroupId, or"),
         ({**DATABASE, "ExistingDatabaseCidr": "10.0.0.1/32"}, "needs ExistingDatabaseSecurityGroupId, or"),
         ({**DATABASE, "DatabaseLogin": "iam"}, "needs ExistingDatabaseResourceId"),
+        ({**DATABASE, "ReconcileChanges": "true"}, "ReconcileChanges needs ExistingDatabaseResourceId"),
         ({"ExistingOwnerSecretArn": DATABASE["ExistingOwnerSecretArn"]}, "ExistingDatabaseAddress, which is missing"),
         ({"EmailIdentityArn": "arn:aws:ses:us-east-1:123456789012:identity/example.com"}, "and EmailFrom go together"),
         ({"EmailFrom": "no-reply@example.com"}, "and EmailFrom go together"),

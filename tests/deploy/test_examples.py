@@ -130,6 +130,17 @@ def test_the_database_is_migrated_and_then_the_role_is_made(tmp_path: Path, logi
 
 
 @pytest.mark.process
+@pytest.mark.parametrize(("changes", "made"), [([], False), (["false"], False), (["true"], True)])
+def test_the_reconciliations_role_is_made_if_it_follows_changes(tmp_path: Path, changes: list[str], made: bool) -> None:
+    status, calls = migrate(tmp_path, "cluster", "owner:3", "subnet-1", "sg-1", "secret", "DISABLED", *changes)
+
+    commands = [call for call in calls if call.startswith("ecs run-task")]
+    assert status == 0
+    assert len(commands) == (3 if made else 2)
+    assert ('"command": ["db", "grant-reconciler", "--iam"]' in commands[-1]) == made
+
+
+@pytest.mark.process
 @pytest.mark.parametrize("status", ["1", "None"])
 def test_a_migration_that_failed_ends_it(tmp_path: Path, status: str) -> None:
     ended, calls = migrate(tmp_path, "cluster", "owner:3", "subnet-1", "sg-1", status=status)

@@ -73,6 +73,23 @@ class Account:
         with closing(client("ecs", self.address)) as ecs:
             return container_settings(ecs, task_definition)
 
+    def command(self, task_definition: str) -> list[str]:
+        with closing(client("ecs", self.address)) as ecs:
+            definition = ecs.describe_task_definition(taskDefinition=task_definition)["taskDefinition"]
+        return list(definition["containerDefinitions"][0]["command"])
+
+    def may(self, role_arn: str) -> dict[str, Any]:
+        """What its own policies allow, by action, and the names of those that are attached."""
+        role = role_arn.rpartition("/")[2]
+        with closing(client("iam", self.address)) as iam:
+            documents = [
+                iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+                for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+            ]
+            attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+        own = {s["Action"]: s["Resource"] for document in documents for s in document["Statement"]}
+        return own | ({"attached": [policy["PolicyName"] for policy in attached]} if attached else {})
+
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
@@ -163,6 +180,28 @@ def test_a_vpc_with_nat_a_database_and_a_pool_are_used_and_nothing_of_them_is_ma
     }
     assert outputs["ReconcileSubnetIds"] == account.subnets[2]
     assert account.egress(outputs["ReconcileSecurityGroupId"]).keys() == {443, 6432}
+
+
+def test_changes_are_followed_with_a_login_of_its_own_and_no_longer_when_it_is_switched_off(account: Account) -> None:
+    switched = 'ReconcileChanges = true\nExistingDatabaseResourceId = "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"\n'
+    on = account.deployed("nat", theirs(account) + switched)
+    followed, settings = account.command(on["ReconcileTaskArn"]), account.settings(on["ReconcileTaskArn"])
+    allowed = account.may(on["ReconcileRoleArn"])
+    granted = account.commands[-1]
+    off = account.deployed("nat", theirs(account))
+
+    assert followed == ["reconcile", "--user-pool-id", account.pool, "--json", "--changes"]
+    assert granted == ["db", "grant-reconciler", "--iam"]
+    assert settings["DATABASE_URL"].startswith("postgresql://signup_sync_reconciler@db.example.com:6432/application?")
+    assert settings["DATABASE_IAM_AUTH"] == "true"
+    assert "DATABASE_SECRET_ARN" not in settings
+    assert allowed.keys() == {"cognito-idp:ListUsers", "sqs:SendMessage", "rds-db:connect"}
+    assert allowed["rds-db:connect"].endswith(":dbuser:db-ABCDEFGHIJKLMNOPQRSTUVWXYZ/signup_sync_reconciler")
+    assert "DATABASE_IAM_AUTH" not in account.settings(on["WorkerTaskArn"])
+    assert account.commands[-1] == ["db", "grant-worker"]
+    assert account.command(off["ReconcileTaskArn"]) == followed[:-1]
+    assert account.settings(off["ReconcileTaskArn"])["DATABASE_SECRET_ARN"] == off["WorkerSecretArn"]
+    assert account.may(off["ReconcileRoleArn"]).keys() == {"cognito-idp:ListUsers", "sqs:SendMessage", "attached"}
 
 
 def test_the_rotation_goes_when_the_worker_logs_in_by_iam(account: Account) -> None:
@@ -305,6 +344,15 @@ def test_what_cannot_work_is_named_before_anything_is_done(account: Account, par
         ("network", {"ExistingVpcId": "vpc-0123456789abcdef0", "ExistingEndpointSecurityGroupId": "sg-00000000"}),
         ("network", {"ExistingDatabaseAddress": "db.example.com"}),
         ("database", {"ExistingDatabaseAddress": "db.example.com", "ExistingDatabaseName": "application"}),
+        (
+            "database",
+            {
+                "ExistingDatabaseAddress": "db.example.com",
+                "ExistingDatabaseName": "application",
+                "ExistingOwnerSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:owner",
+                "ReconcileChanges": "true",
+            },
+        ),
         ("sign-up", {"EmailIdentityArn": "arn:aws:ses:us-east-1:123456789012:identity/example.com"}),
     ],
 )

@@ -100,3 +100,8 @@ def test_the_applications_role_is_granted_what_it_reads_if_one_is_named() -> Non
         ["db", "grant-worker", "--iam"],
         ["db", "grant-reader", "application"],
     ]
+
+
+def test_the_reconciliation_gets_a_role_that_reads_profiles_if_it_follows_changes() -> None:
+    assert ["db", "grant-reconciler", "--iam"] in owner_commands({"ReconcileChanges": "true"})
+    assert owner_commands({"ReconcileChanges": "false"}) == owner_commands({})

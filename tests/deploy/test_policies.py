@@ -36,6 +36,27 @@ def test_a_service_takes_on_a_role_for_this_account_alone(name: str) -> None:
             assert trust["Condition"]["StringEquals"]["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}, key
 
 
+def test_the_reconciliation_lists_users_sends_events_and_logs_in_as_one_role_and_nothing_else() -> None:
+    role = read("tasks")["Resources"]["ReconcileRole"]["Properties"]
+    allowed = {action: s["Resource"] for s in statements(role["Policies"]) for action in actions(s)}
+
+    assert allowed.keys() == {"cognito-idp:ListUsers", SEND, "rds-db:connect"}
+    assert allowed[SEND] == {"Ref": "QueueArn"}
+    assert allowed["cognito-idp:ListUsers"]["Fn::Sub"].endswith(":userpool/${UserPoolId}")
+    assert allowed["rds-db:connect"]["Fn::Sub"].endswith(":dbuser:${DatabaseResourceId}/signup_sync_reconciler")
+    # Either this role of the database or the worker's.
+    condition, without, login = role["ManagedPolicyArns"]["Fn::If"]
+    assert (without, login) == ({"Ref": "AWS::NoValue"}, [{"Ref": "DatabaseLoginPolicy"}])
+    assert [p["Fn::If"][0] for p in role["Policies"] if "Fn::If" in p] == [condition] == ["WithChanges"]
+
+
+def test_the_reconciliation_reads_profiles_only_where_it_is_wanted() -> None:
+    for name in ("tasks", "database"):
+        assert read(name)["Parameters"]["ReconcileChanges"]["Default"] == "false"
+    for name in ("prod", "dev"):
+        assert "ReconcileChanges" not in Environment.read(name).parameters
+
+
 def test_the_pools_permission_is_this_accounts_and_this_pools() -> None:
     permission = read("sign-up")["Resources"]["TriggerPermission"]["Properties"]
 

@@ -30,6 +30,12 @@ variable "alarm_email" {
   default = ""
 }
 
+variable "reconcile_changes" {
+  type        = string
+  default     = "false"
+  description = "Whether the nightly reconciliation also follows changes of profiles"
+}
+
 provider "aws" {
   region = var.region
 }
@@ -101,6 +107,7 @@ resource "aws_cloudformation_stack" "database" {
     Environment             = var.environment
     SubnetIds               = aws_cloudformation_stack.network.outputs["SubnetIds"]
     DatabaseSecurityGroupId = aws_cloudformation_stack.network.outputs["DatabaseSecurityGroupId"]
+    ReconcileChanges        = var.reconcile_changes
   }
 }
 
@@ -135,15 +142,16 @@ resource "aws_cloudformation_stack" "tasks" {
     DatabaseResourceId = aws_cloudformation_stack.database.outputs["DatabaseResourceId"]
     OwnerSecretArn     = aws_cloudformation_stack.database.outputs["OwnerSecretArn"]
     WorkerSecretArn    = aws_cloudformation_stack.database.outputs["WorkerSecretArn"]
+    ReconcileChanges   = var.reconcile_changes
   }
 }
 
 # Before workers of this version run; again with each new version.
 resource "terraform_data" "migration" {
-  triggers_replace = [aws_cloudformation_stack.tasks.outputs["OwnerTaskArn"]]
+  triggers_replace = [aws_cloudformation_stack.tasks.outputs["OwnerTaskArn"], var.reconcile_changes]
 
   provisioner "local-exec" {
-    command = "${local.repository}/deploy/examples/migrate \"$CLUSTER\" \"$TASK\" \"$SUBNETS\" \"$GROUP\" secret \"$PUBLIC_IP\""
+    command = "${local.repository}/deploy/examples/migrate \"$CLUSTER\" \"$TASK\" \"$SUBNETS\" \"$GROUP\" secret \"$PUBLIC_IP\" \"$CHANGES\""
     environment = {
       AWS_REGION = var.region
       CLUSTER    = aws_cloudformation_stack.tasks.outputs["ClusterName"]
@@ -151,6 +159,7 @@ resource "terraform_data" "migration" {
       SUBNETS    = aws_cloudformation_stack.network.outputs["SubnetIds"]
       GROUP      = aws_cloudformation_stack.network.outputs["WorkerSecurityGroupId"]
       PUBLIC_IP  = aws_cloudformation_stack.network.outputs["AssignPublicIp"]
+      CHANGES    = var.reconcile_changes
     }
   }
 }
