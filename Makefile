@@ -49,7 +49,7 @@ faults-long: $(VENV)/installed ## The same for long: 216 sequences, fuzzing, 100
 	$(BIN)/python -m pytest $(FAULTS) -m 'faults and not slow' --numprocesses 6 --dist worksteal $(ARGS)
 	$(BIN)/python -m pytest $(FAULTS) -m 'faults and slow' -rP $(ARGS)
 
-mutants: $(VENV)/installed ## Break the code in 162 ways, and see whether the tests notice (ONLY=text for some)
+mutants: $(VENV)/installed ## Break the code in 188 ways, and see whether the tests notice (ONLY=text for some)
 	$(BIN)/python -m tests.mutants $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 check: $(VENV)/installed ## Check format, lint, types and the direction of imports

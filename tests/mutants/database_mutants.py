@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 _USERS = "db/tables/users.py"
+_DELETIONS = "db/tables/deletions.py"
 _ACTIVITIES = "db/tables/activities.py"
 _POOL = "db/pool.py"
 _CREDENTIALS = "db/credentials.py"
@@ -51,6 +52,12 @@ MUTANTS = (
         "of two changes at the same time the one that comes last wins",
     ),
     Mutant(
+        "db/sql/update_users.sql",
+        "coalesce(users.profile_at, users.created_at),",
+        "coalesce(users.profile_at, '-infinity'),",
+        "a change from before somebody signed up again overwrites what they have signed up with",
+    ),
+    Mutant(
         "db/sql/lock_authors.sql",
         "FOR SHARE",
         "FOR KEY SHARE",
@@ -61,6 +68,24 @@ MUTANTS = (
         "created_at = least(tombstones.deleted_at, excluded.deleted_at),\n",
         "",
         "what is left of a deleted user says when they signed up",
+    ),
+    Mutant(
+        "db/sql/delete_users.sql",
+        "WHERE tombstones.deleted_at IS NULL OR tombstones.deleted_at > excluded.deleted_at\n",
+        "WHERE tombstones.deleted_at IS NULL\n",
+        "deletions of one user that come in another order leave another time",
+    ),
+    Mutant(
+        _DELETIONS,
+        "key=lambda deletion: deletion.deleted_at, reverse=True)",
+        "key=lambda deletion: deletion.deleted_at)",
+        "of two deletions of one user in a batch the later one counts",
+    ),
+    Mutant(
+        _DELETIONS,
+        "for one in deletions if one.erases}",
+        "for one in deletions}",
+        "what a person has posted is erased although it was to be kept",
     ),
     Mutant(
         "db/sql/erase_activities.sql",
@@ -233,6 +258,12 @@ MUTANTS = (
         "SELECT (uuid, cognito_user_id, created_at, profile_at, profile_event, deleted_at)",
         "SELECT",
         "who takes over a worker can read everybody's e-mail address",
+    ),
+    Mutant(
+        "db/sql/grant_reconciler_on_users.sql",
+        "SELECT (uuid, cognito_user_id, display_name, handle, email, attributes, created_at, profile_at, deleted_at)",
+        "SELECT, UPDATE",
+        "who takes over the reconciliation can overwrite everybody's profile",
     ),
     Mutant(
         "db/migrations/__init__.py",

@@ -10,6 +10,7 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.tree import Outcome, Tree
 
 _PIPELINE = "tests/worker/pipeline"
+_RECONCILIATION = "tests/worker/reconciliation"
 
 # The very nearest tests to what is below a path, and the folder in which all near ones are; the first path that fits.
 _NEAREST: dict[str, tuple[list[str], list[str]]] = {
@@ -28,10 +29,21 @@ _NEAREST: dict[str, tuple[list[str], list[str]]] = {
     "worker/assembly": (["stopping"], [_PIPELINE]),
     "worker/source_queue": (["activities_queue"], [_PIPELINE]),
     "worker/aws/": (["sqs"], ["tests/worker/aws", _PIPELINE]),
+    "worker/reconciliation/changes": (["changes"], [_RECONCILIATION]),
+    "worker/reconciliation/deletions": (["deletions"], [_RECONCILIATION]),
+    "worker/reconciliation/": (["reconcile"], [_RECONCILIATION]),
+    "worker/cli/commands/reconcile": (["reconcile"], [_RECONCILIATION]),
+    "worker/cli/commands/erase": (["erase"], ["tests/worker/cli"]),
+    "worker/dead_letters/person": (["erase"], ["tests/worker/cli"]),
+    "worker/dead_letters/": (["source_queues"], ["tests/worker/dead_letters"]),
     "db/tables/users": (["users"], ["tests/db"]),
     "db/tables/activities": (["activities"], ["tests/db"]),
     "db/tables/written": (["outcomes", "lives"], [_PIPELINE]),
     "db/sql/update_users": (["users"], ["tests/db"]),
+    "db/tables/deletions": (["deletions"], ["tests/db"]),
+    "db/sql/find_profiles": (["changes"], [_RECONCILIATION]),
+    "db/sql/list_users": (["deletions"], [_RECONCILIATION]),
+    "db/sql/grant_reconciler": (["roles"], ["tests/db"]),
     "db/sql/lock_authors": (["deletions"], ["tests/db"]),
     "db/sql/delete_users": (["deletions"], ["tests/db"]),
     "db/sql/erase_activities": (["deletions"], ["tests/db"]),

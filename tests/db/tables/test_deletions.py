@@ -125,6 +125,15 @@ def test_whatever_comes_later_changes_nothing(connection: Connection) -> None:
     assert (users(connection), activities(connection)) == before
 
 
+def test_an_earlier_deletion_that_comes_later_sets_the_earlier_time(connection: Connection) -> None:
+    delete_users(connection, [deletion()])
+
+    assert delete_users(connection, [deletion(at=NOON)]) == {"ada"}
+
+    row = user(connection)
+    assert (row["deleted_at"], row["created_at"]) == (NOON, NOON)
+
+
 @pytest.mark.parametrize("together", [False, True])
 def test_deletions_in_any_order_leave_the_same(together: bool) -> None:
     events = [

@@ -13,6 +13,7 @@ from psycopg.sql import SQL, Identifier
 from db.admin.roles import grant_reconciler, grant_worker
 from signup_sync.events import UserUpdated, parse_event
 from tests.support import tables
+from tests.support.fault_proxy import FaultProxy
 from tests.support.invoke import invoke
 from tests.support.postgres import CreateRole
 from tests.support.sqs import Queues
@@ -163,6 +164,27 @@ def test_people_read_the_names_of_the_fields_and_no_values(
     first, *_, last = done.stdout.splitlines()
     assert first == f"enqueued update of {ada} (handle, display_name, email)"
     assert last == "changed:      1 (1 enqueued, 0 newer here)"
+
+
+def test_what_the_queue_does_not_take_is_said_and_the_run_has_failed(
+    pool: AdministratedPool, queues: Queues, database_url: str, environment: dict[str, str], proxy: FaultProxy
+) -> None:
+    subs = [pool.confirm(name) for name in ("ada", "bob", "eve")]
+    for sub in subs:
+        insert(database_url, sub)
+    proxy.fail_entries("SendMessageBatch", 0.34, code="InvalidMessageContents", sender_fault=True, times=1)
+
+    done = invoke(
+        *("reconcile", "--user-pool-id", pool.id, "--changes", "--json"),
+        environment={**environment, "AWS_ENDPOINT_URL_SQS": proxy.endpoint_url},
+    )
+
+    assert (done.returncode, done.stderr) == (1, "")
+    *users, last = map(json.loads, done.stdout.splitlines())
+    assert last["summary"]["changes"] == {"changed": 3, "enqueued": 2, "failed": 1, "newer": 0}
+    assert {user["cognito_user_id"] for user in users if user["outcome"] == "enqueued"} == {
+        event.data.cognito_user_id for event in updates(queues)
+    }
 
 
 def test_the_workers_role_looks_for_who_is_gone_and_is_told_that_changes_need_more(

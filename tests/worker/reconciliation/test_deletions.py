@@ -10,6 +10,7 @@ import pytest
 
 from db.pool import connect
 from signup_sync.events import UserDeleted, parse_event
+from tests.support.fault_proxy import FaultProxy
 from tests.support.invoke import invoke
 from tests.support.sqs import Queues
 from tests.support.user_pool import AdministratedPool
@@ -121,6 +122,47 @@ def test_who_is_in_the_pool_after_all_is_not_erased(pool: AdministratedPool, dat
         erasures = list(Erasures(client, Outbox(None)).run(search))
 
     assert erasures == [Erasure(subs[7], Sent("not_enqueued", "is in the pool after all"))]
+
+
+def test_who_is_on_pages_that_were_not_read_is_not_gone(
+    pool: AdministratedPool, database_url: str, environment: dict[str, str], proxy: FaultProxy
+) -> None:
+    """The queue fails in the first page of the pool, of which some are missing."""
+    for number in range(61):
+        pool.invite(f"user{number}")
+    first, second = (page for page in UserPool(pool.id, pool.cognito).pages())
+    insert(database_url, *(user.sub for user in [*first[20:], *second]))
+    proxy.fail("SendMessageBatch", status=403, code="AccessDenied", message="no more", after=1)
+
+    done = invoke(
+        *("reconcile", "--user-pool-id", pool.id, "--deleted", "--json"),
+        environment={**environment, "AWS_ENDPOINT_URL_SQS": proxy.endpoint_url},
+    )
+
+    assert done.returncode == 1
+    users, summary = said(done.stdout)
+    assert {user["outcome"] for user in users} == {"enqueued", "not_enqueued"}
+    assert (summary["complete"], summary["orphans"]) == (False, None)
+
+
+def test_a_deletion_that_the_queue_does_not_take_is_said_and_the_run_has_failed(
+    pool: AdministratedPool, queues: Queues, database_url: str, environment: dict[str, str], proxy: FaultProxy
+) -> None:
+    populate(pool, database_url, 40)
+    proxy.fail("SendMessageBatch", status=403, code="AccessDenied", message="no")
+
+    done = invoke(
+        *("reconcile", "--user-pool-id", pool.id, "--deleted", "--erase", "--json"),
+        environment={**environment, "AWS_ENDPOINT_URL_SQS": proxy.endpoint_url},
+    )
+
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("stopped: ")
+    users, summary = said(done.stdout)
+    assert [user["outcome"] for user in users] == ["not_enqueued"] * 2
+    assert summary["erasures"] == {"enqueued": 0, "failed": 2}
+    assert deletions(queues) == []
 
 
 def test_tombstones_are_no_orphans(pool: AdministratedPool, database_url: str, environment: dict[str, str]) -> None:
