@@ -55,7 +55,7 @@ MUTANTS = (
         "db/sql/update_users.sql",
         "coalesce(users.profile_at, users.created_at),",
         "coalesce(users.profile_at, '-infinity'),",
-        "a change from before somebody signed up again overwrites what they have signed up with",
+        "a change that is older than the sign-up overwrites what somebody has signed up with",
     ),
     Mutant(
         "db/sql/lock_authors.sql",
