@@ -46,6 +46,10 @@ class DatabaseReadOnly(psycopg.OperationalError):
     sqlstate = "25006"  # read_only_sql_transaction
 
 
+class CommitsWait(psycopg.OperationalError):
+    """The server takes writes, but does not end a commit while its synchronous standby is away."""
+
+
 class Database:
     """Connections to one database, at most `max_connections` of them and one more for the probe.
 
@@ -119,13 +123,17 @@ class Database:
         """Find out whether rows can be written now, without writing any.
 
         On a connection of its own, so that the error is the connection's and not the pool's. Raises `psycopg.Error`
-        if not: unreachable, read-only, not migrated, no privilege, or a lock that keeps writers out.
+        if not: unreachable, read-only, not migrated, no privilege, a lock that keeps writers out, or a commit of this
+        role, a worker's that has ended perhaps, that waits for a synchronous standby without end (PostgreSQL 18
+        documentation, 26.2.8.4 "Planning for High Availability") and keeps the rows that it writes locked.
         """
         with self._connect() as connection:
             connection.execute(statement("set_limits"), self._limits)
             row = connection.execute(statement("is_read_only")).fetchone()
             if row is None or row[0]:
                 raise DatabaseReadOnly("the server is read-only")
+            if connection.execute(statement("find_commit_that_waits"), self._limits).fetchone():
+                raise CommitsWait("commits wait for a synchronous standby that is away")
             connection.execute(qualified("lock_tables", self._schema))
             connection.rollback()
 

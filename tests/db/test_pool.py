@@ -9,7 +9,7 @@ import pytest
 from psycopg_pool import PoolTimeout
 
 from db.connection import Connection
-from db.pool import Database, DatabaseReadOnly
+from db.pool import CommitsWait, Database, DatabaseReadOnly
 from db.statements import qualified, statement
 from db.tables.worker_pause import set_worker_pause
 from signup_sync.postgres.errors import Fault, describe, fault_of
@@ -271,6 +271,52 @@ def test_the_probe_says_that_the_server_is_read_only(postgres: Postgres, databas
         database.probe()
 
     assert fault_of(caught.value) is Fault.DATABASE
+
+
+def test_the_probe_says_that_a_commit_of_its_role_waits_for_a_standby(
+    postgres: Postgres, role: CreateRole, database_url: str
+) -> None:
+    url = role("IN ROLE pg_read_all_data, pg_write_all_data")
+    with opened(url, statement_timeout_ms=3_600_000) as database, opened(url, statement_timeout_ms=100) as probing:
+        with standby_that_is_away(postgres):
+            writer = threading.Thread(target=insert_ada, args=(database,))
+            writer.start()
+            error = wait_until(lambda: commit_that_waits(probing), timeout=20, message="the probe finds nothing")
+            assert error is not None
+            assert fault_of(error) is Fault.DATABASE
+            assert describe(error) == "CommitsWait: commits wait for a synchronous standby that is away"
+            database.probe()  # it has not waited for as long as a statement may take
+            assert count_users(database_url) == 0
+        writer.join()
+
+        assert commit_that_waits(probing) is None
+    assert count_users(database_url) == 1
+
+
+@contextmanager
+def standby_that_is_away(postgres: Postgres) -> Iterator[None]:
+    postgres.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    postgres.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        postgres.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        postgres.execute("SELECT pg_reload_conf()")
+
+
+def insert_ada(database: Database) -> None:
+    with database.transaction() as connection:
+        connection.execute(INSERT_ADA)
+
+
+def commit_that_waits(database: Database) -> CommitsWait | None:
+    """What the probe says of it, if that is what it says; on a busy machine a limit may be over before."""
+    with contextlib.suppress(psycopg.errors.QueryCanceled):
+        try:
+            database.probe()
+        except CommitsWait as error:
+            return error
+    return None
 
 
 def test_the_probe_says_that_the_tables_are_missing(empty_database_url: str) -> None:
