@@ -159,6 +159,15 @@ class DatabaseSettings(_FromEnvironment):
             raise ValueError(f"{prefix}DATABASE_SECRET_ARN and {prefix}DATABASE_IAM_AUTH exclude each other")
         return self
 
+    @model_validator(mode="after")
+    def _one_host_with_iam(self, info: ValidationInfo) -> Self:
+        if self.database_iam_auth and "," in str(conninfo_to_dict(self.database_url).get("host", "")):
+            prefix = info.context or ""
+            raise ValueError(
+                f"{prefix}DATABASE_URL should have one host with {prefix}DATABASE_IAM_AUTH: a token is for one"
+            )
+        return self
+
     @field_validator("database_url")
     @classmethod
     def _libpq_can_read_it(cls, url: str) -> str:

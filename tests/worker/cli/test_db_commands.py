@@ -233,6 +233,11 @@ def test_production_has_settings_of_its_own(ready: Developer) -> None:
     assert told == "PROD_DATABASE_SECRET_ARN and PROD_DATABASE_IAM_AUTH exclude each other"
 
 
+def test_a_token_of_iam_is_for_one_host(ready: Developer) -> None:
+    told = ready.refusal("db", "status", DATABASE_URL="postgresql://user@a:5432,b:5433/app", DATABASE_IAM_AUTH="1")
+    assert told == "DATABASE_URL should have one host with DATABASE_IAM_AUTH: a token is for one"
+
+
 def test_productions_server_must_prove_its_name(ready: Developer, monkeypatch: pytest.MonkeyPatch) -> None:
     url = ready.environment["DATABASE_URL"]
     assert "server does not support SSL" in ready.refusal("db", "status", "--env", "prod", PROD_DATABASE_URL=url)
