@@ -39,12 +39,14 @@ test-fast: $(VENV)/installed ## Run the tests that need no server and no process
 FAULTS := tests/faults tests/security
 
 faults: $(VENV)/installed ## Break every promise on purpose: docs/guarantees.md (minutes)
+	tests/faults/install-engines
 	$(BIN)/python -m pytest $(FAULTS) -m 'faults and not slow' --numprocesses 6 --dist worksteal $(ARGS)
 
 faults-long: export FAULTS_SEED := $(or $(FAULTS_SEED),$(shell date +%s))
 faults-long: export FAULTS_SHARDS ?= 27
 faults-long: $(VENV)/installed ## The same for long: 216 sequences, fuzzing, 100,000 messages, half an hour (needs Node.js)
 	tests/e2e/install-node-parts
+	tests/faults/install-engines
 	@echo "again with the same sequences: make faults-long FAULTS_SEED=$$FAULTS_SEED"
 	$(BIN)/python -m pytest $(FAULTS) -m 'faults and not slow' --numprocesses 6 --dist worksteal $(ARGS)
 	$(BIN)/python -m pytest $(FAULTS) -m 'faults and slow' -rP $(ARGS)
