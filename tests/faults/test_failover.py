@@ -21,7 +21,7 @@ from tests.support.worker_process import StartWorker
 # Leases that no busy machine lets run out: what is given back is visible at once all the same.
 pytestmark = pytest.mark.queues(visibility_timeout=30, max_receive_count=3)
 
-ROWS = 3000
+ROWS = 2000
 AHEAD = 300  # messages in the queue: with more of them moto is slow
 SOME_PROBES = 5.0  # seconds
 ENOUGH = 120.0  # seconds, far more than anything here takes
