@@ -29,6 +29,27 @@ Row = tuple[Any, ...]
 Rows = dict[Any, dict[str, Any]]
 
 
+# The statements that there are, by their text; each is run by the method of `MemoryConnection` with its name.
+_STATEMENTS = {
+    qualified(name, DEFAULT_SCHEMA): name
+    for name in (
+        "find_activities",
+        "find_users",
+        "insert_activities",
+        "insert_users",
+        "update_users",
+        "delete_users",
+        "lock_authors",
+        "find_tombstones",
+        "erase_activities",
+        "count_replies",
+        "read_worker_pause",
+        "set_worker_pause",
+        "clear_worker_pause",
+    )
+}
+
+
 @dataclass
 class _Tables:
     """By `cognito_user_id`, and by `uuid`. A row is never changed, but replaced."""
@@ -54,25 +75,10 @@ class MemoryConnection:
         self._database = database
         self._begun = False
         self._tables = _Tables()
-        names: dict[str, Callable[..., list[Row]]] = {
-            "find_activities": self._find_activities,
-            "find_users": self._find_users,
-            "insert_activities": self._insert_activities,
-            "insert_users": self._insert_users,
-            "update_users": self._update_users,
-            "delete_users": self._delete_users,
-            "lock_authors": self._lock_authors,
-            "find_tombstones": self._find_tombstones,
-            "erase_activities": self._erase_activities,
-            "count_replies": self._count_replies,
-            "read_worker_pause": self._read_worker_pause,
-            "set_worker_pause": self._set_worker_pause,
-            "clear_worker_pause": self._clear_worker_pause,
-        }
-        self._statements = {qualified(name, self.schema): (name, run) for name, run in names.items()}
 
     def execute(self, query: str, parameters: Mapping[str, Any]) -> _Result:
-        name, run = self._statements[query]
+        name = _STATEMENTS[query]
+        run: Callable[..., list[Row]] = getattr(self, f"_{name}")
         self._database.before(name, parameters)
         self._begin()
         return _Result(run(**parameters))

@@ -22,7 +22,7 @@ MESSAGE_BYTES = 1_048_576  # of all messages of a call
 Answer = dict[str, Any]
 
 
-@dataclass
+@dataclass(eq=False)
 class Message:
     """`handles` are the receipt handles it has had, the newest last; `visible_at` is the clock's time.
 

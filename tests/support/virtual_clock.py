@@ -34,10 +34,12 @@ class _Task:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.resumed = threading.Semaphore(0)
+        self.resumed = threading.Lock()  # held while it may not run; much cheaper than a semaphore
+        self.resumed.acquire()
         self.until: float | None = None  # its waiting ends by itself
         self.notified = False
         self.ended = False
+        self.joining: list[_Task] = []  # wait for its end
 
 
 class VirtualClock:
@@ -213,6 +215,8 @@ class VirtualClock:
             self._error = error
         task.ended = True
         if not self._closing:
+            for joining in task.joining:
+                self.notify(joining)
             self._current = self._next()
             self._current.resumed.release()
 
@@ -359,10 +363,12 @@ class Thread:
         self._task = task
 
     def join(self, timeout: float | None = None) -> None:
-        """Look again and again, so that nobody needs to be told of a thread's end."""
-        until = float("inf") if timeout is None else self._clock.monotonic() + timeout
-        while not self._task.ended and self._clock.monotonic() < until:
-            self._clock.sleep(min(0.01, until - self._clock.monotonic()))
+        if self._task.ended:
+            return
+        task = self._clock.current
+        self._task.joining.append(task)
+        self._clock.wait(timeout)
+        self._task.joining.remove(task)
 
     def is_alive(self) -> bool:
         return not self._task.ended
