@@ -6,7 +6,7 @@ know.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -34,6 +34,8 @@ TRACES_TIME = 2.0  # seconds in which the last traces are exported when the work
 
 log = structlog.get_logger()
 
+_version_of = cache(version)  # a look into a folder, and a file to be parsed
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -55,7 +57,7 @@ class Telemetry:
     def __init__(self, settings: WorkerSettings, clock: Clock = SYSTEM_CLOCK) -> None:
         self._settings = settings
         self._tally = Tally(clock)
-        self._version = version("signup-sync")
+        self._version = _version_of("signup-sync")
         self._liveness = Liveness(settings.stuck_after_seconds)
         self._measurements = Measurements()
         self._tracing = _tracing(settings, self._version)
