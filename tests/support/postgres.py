@@ -92,6 +92,7 @@ class Postgres:
         self._log = self._directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: OrphanGuard | None = None
+        self._administrator: psycopg.Connection | None = None  # makes and drops databases: a connection costs as much
         self.port = free_port()
         atexit.register(self.close)
 
@@ -124,6 +125,7 @@ class Postgres:
         """Start, unless running, and return when connections are accepted."""
         if self.running:
             return
+        self._dismiss_administrator()
         self._data.mkdir(parents=True, exist_ok=True)
         server = PostgresServer(self._data, postgres_version=TARGET_POSTGRES_VERSION)
         if not (self._data / "PG_VERSION").exists():
@@ -160,16 +162,27 @@ class Postgres:
             statement += sql.SQL(" TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(template))
         elif TARGET_POSTGRES_VERSION >= _FIRST_VERSION_WITH_LOCALE:
             statement += sql.SQL(" ") + _LOCALE
-        self._run(statement)
+        self._administrate(statement)
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
         """Remove a database, along with the connections that are still open to it."""
-        self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        self._administrate(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def execute(self, statement: str, *, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement as superuser, outside a transaction, and return its rows if it has any."""
         return self._run(statement.encode(), database=database)
+
+    def _administrate(self, statement: sql.Composed) -> None:
+        if self._administrator is None:
+            self._administrator = psycopg.connect(self.url(), autocommit=True)
+        self._administrator.execute(statement)
+
+    def _dismiss_administrator(self) -> None:
+        """Whether its connection still stands or not."""
+        if self._administrator is not None:
+            self._administrator.close()
+            self._administrator = None
 
     def _run(self, statement: bytes | sql.Composed, *, database: str = "postgres") -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
@@ -208,6 +221,7 @@ class Postgres:
         """Whether the process is gone, after asking it to go."""
         if self._process is None:
             return True
+        self._dismiss_administrator()
         self._process.send_signal(_STOP_SIGNALS[mode])
         try:
             self._process.wait(STOP_TIMEOUT)
