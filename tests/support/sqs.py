@@ -15,6 +15,7 @@ from typing import IO, Self, TypeVar
 import boto3
 from botocore.config import Config
 from mypy_boto3_sqs.client import SQSClient
+from mypy_boto3_sqs.literals import QueueAttributeNameType
 from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 T = TypeVar("T")
@@ -229,19 +230,20 @@ def create_queues(
     client = sqs_client(endpoint_url)
     name = f"events-{uuid.uuid4().hex}"
     dlq_url = client.create_queue(QueueName=f"{name}-dlq", tags=_DLQ_TAGS)["QueueUrl"]
+    attributes = {"VisibilityTimeout": str(visibility_timeout), **_redrive(dlq_url, max_receive_count)}
     names = [name, *([f"{name}-activities"] if activities else [])]
-    timeout = str(visibility_timeout)
-    urls = [client.create_queue(QueueName=n, Attributes={"VisibilityTimeout": timeout})["QueueUrl"] for n in names]
-    if max_receive_count is not None:
-        for url in urls:
-            _redrive(client, url, dlq_url, max_receive_count)
+    urls = [client.create_queue(QueueName=n, Attributes=attributes)["QueueUrl"] for n in names]
     return Queues(endpoint_url, urls[0], dlq_url, client, urls[1] if activities else None)
 
 
-def _redrive(client: SQSClient, source_url: str, dlq_url: str, max_receive_count: int) -> None:
-    attributes = client.get_queue_attributes(QueueUrl=dlq_url, AttributeNames=["QueueArn"])["Attributes"]
-    policy = {"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": max_receive_count}
-    client.set_queue_attributes(QueueUrl=source_url, Attributes={"RedrivePolicy": json.dumps(policy)})
+def _redrive(dlq_url: str, max_receive_count: int | None) -> dict[QueueAttributeNameType, str]:
+    if max_receive_count is None:
+        return {}
+    # A queue's URL ends with the account and the name, of which its ARN is made, too (Amazon SQS Developer Guide,
+    # "Queue and message identifiers").
+    *_, account, name = dlq_url.split("/")
+    policy = {"deadLetterTargetArn": f"arn:aws:sqs:{REGION}:{account}:{name}", "maxReceiveCount": max_receive_count}
+    return {"RedrivePolicy": json.dumps(policy)}
 
 
 def _dead_letter(message: MessageTypeDef) -> DeadLetter:
