@@ -6,7 +6,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-POLLING_INTERVAL = 0.02  # seconds
+# Seconds between two tries, which grow with what has passed: each asks a server, which takes its time, too.
+SHORTEST_INTERVAL = 0.02
+LONGEST_INTERVAL = 0.1
 
 
 def wait_until(condition: Callable[[], T], timeout: float, message: str) -> T:
@@ -15,11 +17,12 @@ def wait_until(condition: Callable[[], T], timeout: float, message: str) -> T:
     `timeout` is in seconds; after it the test fails with `message`. The condition is tried at least twice, the last
     time after the deadline, so that a machine that stood still does not fail a test.
     """
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
     while True:
-        last_try = time.monotonic() >= deadline
+        passed = time.monotonic() - began
+        last_try = passed >= timeout
         if result := condition():
             return result
         if last_try:
             raise AssertionError(f"{message} (waited {timeout:g} s)")
-        time.sleep(POLLING_INTERVAL)
+        time.sleep(min(LONGEST_INTERVAL, max(SHORTEST_INTERVAL, passed / 5)))
