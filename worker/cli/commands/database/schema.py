@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import click
 
-from db import migrations
 from signup_sync.postgres.statements import DEFAULT_SCHEMA
 from worker.cli.commands.database.clients import replace_with
 from worker.cli.environment_option import environment_option
@@ -45,6 +44,8 @@ def status(environment: Environment) -> None:
     Example:
       signup-sync db status
     """
+    from db import migrations  # noqa: PLC0415 (SQLAlchemy, for which no other command need wait)
+
     settings = DatabaseSettings.of(environment)
     with _refusals():
         revisions = migrations.status(settings.conninfo, settings.database_schema)
@@ -76,6 +77,8 @@ def dump_schema(environment: Environment, pg_dump_options: tuple[str, ...]) -> N
 
 def apply_migrations(settings: OwnerSettings) -> None:
     """And say which. Raises `psycopg.Error` and `Refused`."""
+    from db import migrations  # noqa: PLC0415 (as above)
+
     with _refusals():
         applied = migrations.migrate(settings.conninfo, settings.database_schema, owner=settings.database_owner)
     for revision in applied:
@@ -86,9 +89,11 @@ def apply_migrations(settings: OwnerSettings) -> None:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
+    from db.migrations import MigrationRefused  # noqa: PLC0415 (as above)
+
     try:
         yield
-    except migrations.MigrationRefused as error:
+    except MigrationRefused as error:
         raise Refused(str(error)) from error
 
 
