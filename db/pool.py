@@ -17,6 +17,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from db.connection import Connection
 from db.credentials import Conninfo, resolved
+from db.limits import set_limits
 from db.statements import qualified, statement
 from db.tables.rehearsal import rehearse
 from db.tables.worker_pause import WorkerPause, read_worker_pause
@@ -70,6 +71,7 @@ class Database:
         self._url = url
         self._schema = schema
         self._max_connections = max_connections
+        self._has_citus: bool | None = None
         self._limits = {"statement_timeout_ms": statement_timeout_ms, "lock_timeout_ms": lock_timeout_ms}
         self._pool = self._new_pool()
 
@@ -87,6 +89,7 @@ class Database:
         It waits for the first of them: who asks an empty pool waits `ACQUIRE_TIMEOUT` for what may take longer, and the
         outage would never end. Raises `psycopg.Error` if there is none; then all is as before.
         """
+        self._has_citus = None
         fresh = self._new_pool()
         fresh.open(wait=False)
         try:
@@ -108,7 +111,7 @@ class Database:
         """
         try:
             with self._pool.connection() as connection:
-                connection.execute(statement("set_limits"), self._limits)
+                set_limits(connection, **self._limits)
                 yield connection
         except PoolTimeout as error:
             # The pool does not say why. Whoever reads of an outage wants to know.
@@ -128,7 +131,7 @@ class Database:
         documentation, 26.2.8.4 "Planning for High Availability") and keeps the rows that it writes locked.
         """
         with self._connect() as connection:
-            connection.execute(statement("set_limits"), self._limits)
+            set_limits(connection, **self._limits)
             row = connection.execute(statement("is_read_only")).fetchone()
             if row is None or row[0]:
                 raise DatabaseReadOnly("the server is read-only")
@@ -144,7 +147,7 @@ class Database:
         `psycopg.Error` if not.
         """
         with self._connect() as connection:
-            connection.execute(statement("set_limits"), self._limits)
+            set_limits(connection, **self._limits)
             rehearse(connection)
             connection.rollback()
 
@@ -158,7 +161,7 @@ class Database:
 
     def _connect(self) -> Connection:
         connection = Connection.connect(self._conninfo(), prepare_threshold=None)
-        connection.schema = self._schema
+        self._identify(connection)
         return connection
 
     def _new_pool(self) -> ConnectionPool[Connection]:
@@ -176,9 +179,16 @@ class Database:
         )
 
     def _configure(self, connection: Connection) -> None:
-        connection.schema = self._schema
+        self._identify(connection)
+        connection.rollback()
         # What the statements are written for, whatever the server's default.
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+
+    def _identify(self, connection: Connection) -> None:
+        connection.schema = self._schema
+        if self._has_citus is None:
+            self._has_citus = _has_citus(connection)
+        connection.has_citus = self._has_citus
 
 
 def connect(url: Conninfo, schema: str = DEFAULT_SCHEMA) -> Connection:
@@ -188,7 +198,13 @@ def connect(url: Conninfo, schema: str = DEFAULT_SCHEMA) -> Connection:
     """
     connection = Connection.connect(_with_defaults(url), prepare_threshold=None, autocommit=True)
     connection.schema = schema
+    connection.has_citus = _has_citus(connection)
     return connection
+
+
+def _has_citus(connection: Connection) -> bool:
+    row = connection.execute(statement("has_citus")).fetchone()
+    return bool(row and row[0])
 
 
 def _with_defaults(url: Conninfo) -> str:

@@ -5,7 +5,7 @@ SET
     display_name = new.display_name,
     handle = new.handle,
     email = new.email,
-    attributes = coalesce(new.attributes::jsonb, jsonb_build_object()),
+    attributes = coalesce(new.attributes::jsonb, '{{}}'),
     profile_at = new.profile_at,
     profile_event = new.profile_event
 FROM unnest(

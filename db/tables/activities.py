@@ -9,6 +9,7 @@ from uuid import UUID
 
 from db.connection import Connection
 from db.statements import qualified
+from db.tables.name_locks import lock_authors
 
 
 class NewActivity(NamedTuple):
@@ -61,7 +62,9 @@ def _lock_authors(connection: Connection, cognito_user_ids: Iterable[str]) -> tu
     parameters = {"cognito_user_ids": list(cognito_user_ids)}
     authors: dict[str, UUID] = {}
     tombstones: set[str] = set()
-    for name, uuid, is_deleted in connection.execute(qualified("lock_authors", connection.schema), parameters):
+    lock_authors(connection, cognito_user_ids)
+    query = qualified("find_authors" if connection.has_citus else "lock_authors", connection.schema)
+    for name, uuid, is_deleted in connection.execute(query, parameters):
         if is_deleted:
             tombstones.add(name)
         else:
@@ -91,6 +94,8 @@ def _find(connection: Connection, uuids: Iterable[UUID]) -> set[UUID]:
 
 
 def _insert(connection: Connection, activities: Sequence[NewActivity], authors: dict[str, UUID]) -> set[UUID]:
+    if connection.has_citus:
+        return _insert_on_nodes(connection, activities, authors)
     columns = {
         "uuids": [activity.uuid for activity in activities],
         "user_uuids": [authors[activity.cognito_user_id] for activity in activities],
@@ -102,8 +107,25 @@ def _insert(connection: Connection, activities: Sequence[NewActivity], authors: 
     return {row[0] for row in connection.execute(qualified("insert_activities", connection.schema), columns)}
 
 
+def _insert_on_nodes(connection: Connection, activities: Sequence[NewActivity], authors: dict[str, UUID]) -> set[UUID]:
+    values: list[object] = []
+    for a in activities:
+        values += (
+            a.uuid,
+            authors[a.cognito_user_id],
+            a.message,
+            a.reply_to_activity_uuid,
+            a.expires_at,
+            a.created_at,
+        )
+    query = qualified("insert_activities_on_nodes", connection.schema)
+    rows = ", ".join(["(%b, %b, %b, %b, %b, %b)"] * len(activities))
+    return {row[0] for row in connection.execute(query.format(rows=rows), values)}
+
+
 def _count_replies(connection: Connection, inserted: Iterable[NewActivity]) -> None:
     counts = Counter(a.reply_to_activity_uuid for a in inserted if a.reply_to_activity_uuid is not None)
     if counts:
         columns = {"uuids": list(counts), "counts": list(counts.values())}
-        connection.execute(qualified("count_replies", connection.schema), columns)
+        name = "count_replies_on_nodes" if connection.has_citus else "count_replies"
+        connection.execute(qualified(name, connection.schema), columns)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from db.connection import Connection
 from db.statements import qualified
+from db.tables.name_locks import lock_deleted
 from db.tables.users import find_users
 
 PAGE_SIZE = 2000  # activities that one statement erases, so that each takes about as long as any other
@@ -30,6 +31,7 @@ def delete_users(connection: Connection, deletions: Iterable[Deletion], *, page_
     deletions = sorted(deletions, key=lambda deletion: deletion.deleted_at, reverse=True)
     deleted_ats = {one.cognito_user_id: one.deleted_at for one in deletions}  # the earliest is the last one, and stays
     erased_ats = {one.cognito_user_id: one.deleted_at for one in deletions if one.erases}
+    lock_deleted(connection, deleted_ats)
     columns = {"cognito_user_ids": list(deleted_ats), "deleted_ats": list(deleted_ats.values())}
     deleted = {row[0] for row in connection.execute(qualified("delete_users", connection.schema), columns)}
     # By now whoever writes activities of theirs has ended, and they are all there (lock_authors.sql).

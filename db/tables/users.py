@@ -13,6 +13,7 @@ import psycopg
 
 from db.connection import Connection
 from db.statements import qualified
+from db.tables.name_locks import lock_for_sign_ups
 
 HANDLE_MAX_LENGTH = 64  # characters
 
@@ -112,6 +113,7 @@ def insert_users(connection: Connection, users: Iterable[NewUser]) -> UsersInser
     for user in sorted(users, key=lambda user: (user.cognito_user_id, user.created_at)):
         distinct.setdefault(user.cognito_user_id, user)
     ordered = list(distinct.values())
+    lock_for_sign_ups(connection)
     result = UsersInserted(inserted=_insert(connection, ordered))
     left = _not_in_table(connection, [user for user in ordered if user.cognito_user_id not in result.inserted])
     for length in _SUFFIX_LENGTHS:

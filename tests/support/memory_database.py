@@ -70,6 +70,7 @@ class MemoryConnection:
     """A connection in a transaction. Executes the statements that it knows, by their names."""
 
     schema = DEFAULT_SCHEMA
+    has_citus = False
 
     def __init__(self, database: "MemoryDatabase") -> None:
         self._database = database

@@ -14,6 +14,7 @@ import structlog
 from db.pool import ACQUIRE_TIMEOUT, CONNECT_TIMEOUT
 from db.tables.activities import NewActivity, insert_activities
 from db.tables.deletions import Deletion, delete_users
+from db.tables.name_locks import lock_for_changes
 from db.tables.users import NewProfile, NewUser, insert_users, update_users
 from db.tables.written import Written
 from signup_sync.backoff import exponential
@@ -113,6 +114,8 @@ class Writer:
             deletions = [_deletion(event) for event in events if isinstance(event, UserDeleted)]
         written = Written()
         with self._database.transaction() as connection:
+            if profiles or deletions:
+                lock_for_changes(connection)
             if users:
                 written.users = insert_users(connection, users)
             if profiles:

@@ -3,6 +3,7 @@
 import click
 
 from worker.cli.commands.database.clients import connect
+from worker.cli.commands.database.distribution import distribute
 from worker.cli.commands.database.lifecycle import create, drop, seed, setup
 from worker.cli.commands.database.roles import grant_reader, grant_reconciler, grant_worker
 from worker.cli.commands.database.schema import dump_schema, migrate, status
@@ -27,5 +28,5 @@ def db() -> None:
 
 for command in (create, drop, migrate, status, seed, setup, connect, sessions, dump_schema):
     db.add_command(command)
-for command in (grant_worker, grant_reader, grant_reconciler):
+for command in (grant_worker, grant_reader, grant_reconciler, distribute):
     db.add_command(command)

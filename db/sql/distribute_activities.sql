@@ -1,0 +1,1 @@
+SELECT create_distributed_table(format('%%I.activities', %(schema)s::text)::regclass, 'uuid')

@@ -1,0 +1,1 @@
+ALTER TABLE {schema}.activities DROP CONSTRAINT {key}
