@@ -26,7 +26,7 @@ demo: $(VENV)/installed ## See the whole system work on embedded parts (KEEP=1 l
 	@$(BIN)/python -m demo $(if $(KEEP),--keep)
 
 # What is not run: it takes long, breaks things for minutes, or needs Node.js, Chromium or a local AWS.
-LONG := slow or faults or node or browser or tools
+LONG := slow or faults or node or browser or tools or citus
 
 test: $(VENV)/installed ## Run all tests but the longest (three minutes)
 	$(BIN)/python -m pytest -m 'not ($(LONG))' --numprocesses 6 --dist worksteal $(ARGS)
@@ -67,6 +67,12 @@ format: $(VENV)/installed ## Rewrite the code in the project's format
 e2e: $(VENV)/installed ## Real sign-ups through cognito-local and fauxqs (needs Node.js 20 or later)
 	tests/e2e/install-node-parts
 	$(BIN)/python -m pytest -m node tests/e2e tests/benchmarks $(ARGS)
+
+.PHONY: test-distributed
+
+test-distributed: $(VENV)/installed ## Run the worker on a cluster of Citus (CITUS=DIR has its install, unless it is there)
+	@test -z "$(CITUS)" || "$(CITUS)"/install
+	$(BIN)/python -m pytest -m citus tests/db tests/distributed $(ARGS)
 
 lock: $(VENV)/installed ## Pin the newest versions of all dependencies, with hashes
 	requirements/lock

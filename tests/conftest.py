@@ -11,9 +11,12 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from db.admin.distribution import distribute
 from db.connection import Connection
 from db.migrations import migrate
+from db.pool import connect
 from tests.support.application import OWN_SCHEMA, TABLES
+from tests.support.citus import Cluster, is_installed
 from tests.support.dlq import Dlq
 from tests.support.fault_proxy import FaultProxy
 from tests.support.postgres import CreateRole, Postgres
@@ -40,7 +43,7 @@ settings.load_profile("tests")
 
 
 # What a test that needs none of these, and starts no process itself, can do without.
-_SERVERS = {"postgres", "own_postgres", "sqs_server", "start_worker", "start_console"}
+_SERVERS = {"postgres", "own_postgres", "cluster", "sqs_server", "start_worker", "start_console"}
 
 _processes_are_expected = True
 
@@ -134,6 +137,32 @@ def shared_database_url(postgres: Postgres, shared_template: str) -> Iterator[st
     name = f"test_{uuid.uuid4().hex}"
     yield postgres.create_database(name, template=shared_template)
     postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The session's cluster of Citus: a test that takes nodes away brings them back."""
+    if not is_installed():
+        pytest.skip("there is no Citus for any Postgres of the system: make test-distributed CITUS=DIR")
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def _distributed_url(cluster: Cluster) -> str:
+    url = cluster.create_database("distributed")
+    migrate(url)
+    with closing(connect(url)) as connection:
+        distribute(connection)
+    return url
+
+
+@pytest.fixture
+def distributed_url(_distributed_url: str) -> Iterator[str]:
+    """Our tables, empty, over the nodes of the session's cluster."""
+    yield _distributed_url
+    with closing(psycopg.connect(_distributed_url, autocommit=True)) as connection:
+        connection.execute("TRUNCATE users, activities, worker_pause")
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,8 @@ class Postgres:
     (`kill -9`), the server goes with them, and so does its directory.
     """
 
+    programs = PROGRAMS
+
     def __init__(self, directory: Path | None = None) -> None:
         """`directory` is made if need be, and belongs to the server: `close` removes it.
 
@@ -191,14 +193,20 @@ class Postgres:
 
     def _initialise(self, server: PostgresServer) -> None:
         server.ensure_pgdata_inited()
+        self._configure(self._settings())
+
+    def _settings(self) -> str:
+        return _SETTINGS.format(port=self.port)
+
+    def _configure(self, settings: str) -> None:
         with (self._data / "postgresql.conf").open("a") as configuration:
-            configuration.write(_SETTINGS.format(port=self.port))
+            configuration.write(settings)
 
     def _launch(self, server: PostgresServer) -> None:
         user = server.system_user  # None unless we are root
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [server.bin_path / "postgres", "-D", self._data],
+                [self.programs / "postgres", "-D", self._data],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
