@@ -85,9 +85,9 @@ def describe(error: psycopg.Error) -> str:
     if fault_of(error) is Fault.MESSAGE:
         constraint = error.diag.constraint_name or error.diag.column_name
         return f"{error.sqlstate} {name}" + (f" ({constraint})" if constraint else "")
-    return f"{error.sqlstate} {name}: {error.diag.message_primary or _first_line(error)}"
+    return f"{error.sqlstate} {name}: {_first_line(error.diag.message_primary or error)}"
 
 
-def _first_line(error: psycopg.Error) -> str:
-    lines = str(error).strip().splitlines()
+def _first_line(message: psycopg.Error | str) -> str:
+    lines = str(message).strip().splitlines()
     return lines[0] if lines else "no message"

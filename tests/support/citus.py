@@ -1,4 +1,4 @@
-"""A cluster of Citus on this machine: a coordinator and two nodes, each of which a test may stop, kill and start."""
+"""A cluster of Citus on this machine: a coordinator and its nodes, each of which a test may stop, kill and start."""
 
 import os
 import subprocess
@@ -72,12 +72,13 @@ class Node(Postgres):
 class Cluster:
     """`coordinator` is where everybody connects to; `nodes` hold the rows of `activities`."""
 
-    def __init__(self) -> None:
+    def __init__(self, nodes: int = NODES) -> None:
+        self._size = 1 + nodes
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack, ThreadPoolExecutor() as executor:
-            servers = [Node() for _ in range(1 + NODES)]
+            servers = [Node() for _ in range(self._size)]
             for server in servers:
                 stack.callback(server.close)
             list(executor.map(Node.start, servers))

@@ -273,3 +273,12 @@ def test_every_description_is_one_line(connection: Connection) -> None:
 
     assert "\n" not in describe(error)
     assert fault_of(error) is Fault.DATABASE
+
+
+def test_a_message_of_several_lines_is_described_by_the_first(connection: Connection) -> None:
+    """As Citus writes of a node that is away."""
+    statement = (
+        "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '08006', MESSAGE = E'the node is away:\\n\\tprobably'; END $$"
+    )
+
+    assert describe(caught_by(connection, statement)) == "08006 ConnectionFailure: the node is away:"

@@ -149,6 +149,12 @@ def test_a_role_for_the_reconciliation_is_made_once(ready: Developer, postgres: 
     postgres.execute(f"DROP ROLE {name}")
 
 
+def test_without_citus_nothing_is_distributed(ready: Developer) -> None:
+    told = ready.refusal("db", "distribute", "--yes")
+
+    assert told.startswith("this database has no Citus: ")
+
+
 def test_an_application_s_role_is_let_in_to_read(ready: Developer, role: CreateRole) -> None:
     name = str(conninfo_to_dict(role())["user"])
     assert ready.db("grant-reader", name).stdout == f"{name} may read the users and activities\n"
