@@ -8,6 +8,9 @@ from contextlib import closing
 
 import pytest
 
+from db.admin.distribution import distribute
+from db.migrations import migrate
+from db.pool import connect
 from tests.faults.model import Model
 from tests.support.citus import Cluster, Node
 from tests.support.events import activity, deleted, sign_up, updated
@@ -71,6 +74,22 @@ def test_two_workers_with_everything_twice(queues: Queues, database_url: str, st
     queues.send(*shuffled(a_day(model), 7))
 
     settle(queues, database_url, model, [start_worker(), start_worker()])
+
+
+def test_tables_are_distributed_under_workers(cluster: Cluster, queues: Queues, start_worker: StartWorker) -> None:
+    url = cluster.create_database(f"own_{uuid.uuid4().hex}")
+    migrate(url)
+    model = Model()
+    events = shuffled(a_day(model), 5)
+    workers = [start_worker(database_url=url, BATCH_SIZE="10") for _ in range(2)]
+    queues.send(*events[::2])
+    workers[0].wait_for("batch_committed", nth=3)
+
+    with closing(connect(url)) as connection:
+        distribute(connection)
+    queues.send(*events[1::2])
+
+    settle(queues, url, model, workers)
 
 
 def test_workers_killed_at_random_moments(queues: Queues, database_url: str, start_worker: StartWorker) -> None:
