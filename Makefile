@@ -118,7 +118,7 @@ bench: bench-parts ## Measure against peers, in some minutes (needs Node.js, and
 bench-full: bench-parts ## The same with more rounds, and with growing backlogs, tables, latency and processes (half an hour)
 	$(BIN)/python -m benchmarks run --full $(ARGS)
 
-bench-check: bench-parts ## Compare the worker's CPU per message with the recorded one
+bench-check: $(VENV)/installed ## Compare the bytecode that a message takes with what is recorded (ARGS=--record)
 	$(BIN)/python -m benchmarks check $(ARGS)
 
 .PHONY: bench-parts

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from benchmarks import comparison, limits, record, shares
-from benchmarks.contestants import BAR, CONTESTANTS, OVER_TLS, PEERS, WORKER, workers
+from benchmarks import bytecode, comparison, limits, record, shares
+from benchmarks.contestants import CONTESTANTS, OVER_TLS, PEERS, WORKER, workers
 from benchmarks.database import Database
 from benchmarks.endurance import measure_idle, measure_long_run
 from benchmarks.latency import measure_latency
 from benchmarks.queue_server import QueueServer
-from benchmarks.report import Report, is_regression, worker_ratio
+from benchmarks.report import Report
 from benchmarks.run import CheckFailed, Result, measure
 from benchmarks.tls_proxy import TlsProxy
 
@@ -70,28 +70,28 @@ def run(full: bool, messages: int | None, rounds: int | None, only: tuple[str, .
 
 
 @cli.command
-@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
-def check(rounds: int) -> None:
-    """Compare the worker's CPU per message, in relation to the bare boto3 loop's, with what is recorded.
+@click.option("--record", "recording", is_flag=True, help="Record the figure instead, as that of this Python.")
+def check(recording: bool) -> None:
+    """Count the instructions of bytecode that a message takes, and compare them with what is recorded.
 
-    Exits 1 if it is more than 15 % above.
+    Exits 1 if they are more than 1 % above. It takes ten seconds, and does not mind what else the machine does.
 
     \b
-    Example:
+    Examples:
       python -m benchmarks check
+      python -m benchmarks check --record
     """
-    recorded = record.recorded_summaries()
-    before = worker_ratio(recorded)
-    # As many as then: a shorter run has a larger part of connecting and of finding out how many calls help.
-    messages = max(summary.messages for summary in recorded)
-    made = Report("check")
-    with QueueServer() as server, Database() as database:
-        for _ in range(rounds):
-            made.rounds.append([_told(measure(who, server, database, messages)) for who in (BAR, WORKER)])
-    now = worker_ratio(made.summaries())
-    click.echo(f"CPU per message to the boto3 loop's: {now:.2f}, recorded {before:.2f}")
-    if is_regression(now, before):
-        raise CheckFailed(f"that is {100 * (now / before - 1):.0f} % more")
+    before = bytecode.recorded().get(bytecode.PYTHON)
+    if before is None and not recording:
+        known = ", ".join(bytecode.recorded())
+        raise click.UsageError(f"nothing is recorded for Python {bytecode.PYTHON} ({known} are): run check --record")
+    now = bytecode.measure()
+    told = "nothing" if before is None else f"{before:.0f} ({now / before - 1:+.1%})"
+    click.echo(f"instructions of bytecode per message, Python {bytecode.PYTHON}: {now:.0f}, recorded {told}")
+    if recording:
+        bytecode.record(now)
+    elif before is not None and bytecode.is_regression(now, before):
+        raise CheckFailed("that is more than chance: find the change, or record it with check --record")
 
 
 @cli.command

@@ -4,13 +4,10 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.contestants import BAR, WORKER
+from benchmarks.contestants import BAR
 from benchmarks.endurance import Idle, LongRun
 from benchmarks.latency import Latency
 from benchmarks.run import Result
-
-# What the worker's CPU ratio may be above the recorded one before it counts as a regression.
-TOLERANCE = 0.15
 
 
 @dataclass(frozen=True)
@@ -88,19 +85,6 @@ def _summary(name: str, rounds: Sequence[Sequence[Result]]) -> Summary:
 def _of(name: str, rounds: Sequence[Sequence[Result]]) -> list[Result | None]:
     """By round."""
     return [next((result for result in results if result.contestant == name), None) for results in rounds]
-
-
-def worker_ratio(summaries: Sequence[Summary]) -> float:
-    """The worker's CPU per message to the bare boto3 loop's. Raises `ValueError` if that was not measured."""
-    (worker,) = (summary for summary in summaries if summary.contestant == WORKER.name)
-    if worker.cpu_ratio is None:
-        raise ValueError("the bare loop was not measured")
-    return worker.cpu_ratio[0]
-
-
-def is_regression(now: float, recorded: float) -> bool:
-    """Whether the worker's CPU ratio has become worse than chance would make it."""
-    return now > recorded * (1 + TOLERANCE)
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float]:
