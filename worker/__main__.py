@@ -1,5 +1,6 @@
 """The entry: `signup-sync ...`, and `python -m worker ...`, which is the same as `signup-sync worker ...`."""
 
+import gc
 import sys
 
 # Packages, and the extra that installs them.
@@ -14,6 +15,7 @@ _EXTRAS = {
 
 def main() -> None:
     """Run the command line."""
+    gc.disable()  # while the command is imported, of which nothing is garbage (see `Commands.get_command`)
     try:
         from worker.cli.app import cli  # noqa: PLC0415 (here, so that it can be said what is missing)
 

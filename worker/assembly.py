@@ -23,6 +23,7 @@ import structlog
 from db.pool import Database
 from db.tables.worker_pause import WorkerPause
 from signup_sync.sqs import BATCH_ENTRIES
+from worker.aws.plain_session import use_plain_session
 from worker.aws.sqs import Queue, QueueAttributes, connect
 from worker.clock import SYSTEM_CLOCK, Clock, Thread
 from worker.clock import Queue as ClockQueue
@@ -294,6 +295,7 @@ class Worker:
 
 def connected(settings: WorkerSettings, wait_seconds: int) -> Remote:
     """What the settings name; nothing is asked of it yet. Raises `SqsError` when AWS's settings are not enough."""
+    use_plain_session()
     lean = settings.sqs_client == "lean"
     connections = settings.threads * _calls_together(settings)
     return Remote(

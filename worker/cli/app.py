@@ -4,6 +4,7 @@ Each command is a module of `worker/cli/commands`, imported when it is used, so 
 Here is what stands in `signup-sync --help`: it comes at once, because it imports nothing else.
 """
 
+import gc
 from importlib import import_module
 
 import click
@@ -41,6 +42,9 @@ class Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"worker.cli.commands.{_COMMANDS[cmd_name][0]}")
+        if not gc.isenabled():
+            gc.freeze()  # what is imported stays, and need not be looked at again and again
+            gc.enable()
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 

@@ -64,6 +64,18 @@ def test_the_help_waits_for_nothing_that_commands_need() -> None:
     assert done.stderr == "set()\n"
 
 
+@pytest.mark.process
+def test_the_worker_starts_without_what_its_log_does_not_need() -> None:
+    code = (
+        "import sys\nfrom worker.cli.app import cli\ncli(['worker', '--help'], standalone_mode=False)\n"
+        "print({'opentelemetry', 'pygments', 'rich'} & {*sys.modules}, file=sys.stderr)\n"
+        "import rich"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert done.stderr == "set()\n"
+
+
 def test_the_help_says_what_each_command_does_in_a_whole_sentence() -> None:
     result = CliRunner().invoke(cli, ["--help"], prog_name="signup-sync")
 

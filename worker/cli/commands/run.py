@@ -5,6 +5,9 @@ import os
 
 import click
 
+from worker.cli import plain_structlog  # noqa: F401 (before anything that imports structlog)
+
+# isort: split
 from worker.assembly import Worker, check_queues
 from worker.cli import logs
 from worker.cli.refused import Refused
