@@ -64,7 +64,7 @@ def _lock_authors(connection: Connection, cognito_user_ids: Iterable[str]) -> tu
     tombstones: set[str] = set()
     lock_authors(connection, cognito_user_ids)
     query = qualified("find_authors" if connection.has_citus else "lock_authors", connection.schema)
-    for name, uuid, is_deleted in connection.execute(query, parameters):
+    for name, uuid, is_deleted in connection.execute(query, parameters).fetchall():
         if is_deleted:
             tombstones.add(name)
         else:
@@ -104,7 +104,8 @@ def _insert(connection: Connection, activities: Sequence[NewActivity], authors: 
         "expires_ats": [activity.expires_at for activity in activities],
         "created_ats": [activity.created_at for activity in activities],
     }
-    return {row[0] for row in connection.execute(qualified("insert_activities", connection.schema), columns)}
+    rows = connection.execute(qualified("insert_activities", connection.schema), columns)
+    return {row[0] for row in rows.fetchall()}
 
 
 def _insert_on_nodes(connection: Connection, activities: Sequence[NewActivity], authors: dict[str, UUID]) -> set[UUID]:

@@ -210,7 +210,8 @@ def list_users(
 
 def _insert(connection: Connection, users: Sequence[NewUser]) -> set[str]:
     columns = _columns(users) | {"created_ats": [user.created_at for user in users]}
-    return {row[0] for row in connection.execute(qualified("insert_users", connection.schema), columns)}
+    rows = connection.execute(qualified("insert_users", connection.schema), columns)
+    return {row[0] for row in rows.fetchall()}
 
 
 def _update(connection: Connection, profiles: Sequence[NewProfile]) -> set[str] | None:

@@ -357,8 +357,8 @@ MUTANTS = (
     ),
     Mutant(
         _IN_FLIGHT,
-        "if lease is None or lease.lost or lease.until < now:",
-        "if lease is None or lease.lost:",
+        "or lease.lost or lease.until < now:",
+        "or lease.lost:",
         "what has run out while SQS was away is written, while another worker writes it",
     ),
     Mutant(
@@ -369,7 +369,7 @@ MUTANTS = (
     ),
     Mutant(
         _IN_FLIGHT,
-        "            self._bytes -= len(delivery.message.body)\n",
+        "            self._bytes -= len(message.body)\n",
         "",
         "after 32 MiB of messages the worker stops receiving",
     ),

@@ -17,7 +17,7 @@ import hmac
 import json
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import count
@@ -62,7 +62,7 @@ class _Pattern(NamedTuple):
     signing_name: str
     region: str
     endpoint: HttpConnections
-    signed: Mapping[str, str]  # headers that are part of the signature, by their names in lower case
+    signed: tuple[tuple[str, str], ...]  # headers that are part of the signature, their names in lower case
     head: str  # the request's first line and the headers that are the same each time
 
 
@@ -128,7 +128,7 @@ class LeanClient:
             signing.get("signing_name", signing_name),
             signing.get("region", region_name),
             endpoint,
-            {"host": endpoint.host, **signed},
+            tuple({"host": endpoint.host, **signed}.items()),
             "\r\n".join([*lines, *(f"{name}: {value}" for name, value in headers.items())]),
         )
 
@@ -340,21 +340,35 @@ _json = json.JSONEncoder(default=_base64)
 
 def _own_headers(pattern: _Pattern, credentials: "ReadOnlyCredentials", body: bytes) -> str:
     """The headers that make a request ours, with its signature (IAM User Guide, "Create a signed AWS API request")."""
-    timestamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    own = {"X-Amz-Date": timestamp}
-    if credentials.token:
-        own["X-Amz-Security-Token"] = credentials.token
-    signed = sorted({**pattern.signed, **{name.lower(): value for name, value in own.items()}}.items())
-    names = ";".join(name for name, _ in signed)
-    canonical_headers = "".join(f"{name}:{value}\n" for name, value in signed)
-    canonical = f"POST\n/\n\n{canonical_headers}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+    timestamp = _timestamp(int(time.time()))
+    before, after, names = _canonical(pattern.signed, credentials.token)
+    canonical = f"{before}{timestamp}{after}{hashlib.sha256(body).hexdigest()}"
     scope = f"{timestamp[:8]}/{pattern.region}/{pattern.signing_name}/aws4_request"
     to_sign = f"{_ALGORITHM}\n{timestamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = hmac.digest(_signing_key(credentials.secret_key, scope), to_sign.encode(), "sha256").hex()
-    own["Authorization"] = (
-        f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+    token = f"X-Amz-Security-Token: {credentials.token}\r\n" if credentials.token else ""
+    return (
+        f"X-Amz-Date: {timestamp}\r\n{token}"
+        f"Authorization: {_ALGORITHM} Credential={credentials.access_key}/{scope}, "
+        f"SignedHeaders={names}, Signature={signature}"
     )
-    return "\r\n".join(f"{name}: {value}" for name, value in own.items())
+
+
+@lru_cache(maxsize=1)
+def _timestamp(second: int) -> str:
+    """Of a second since the epoch."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+@lru_cache(maxsize=16)
+def _canonical(signed: tuple[tuple[str, str], ...], token: str | None) -> tuple[str, str, str]:
+    """The canonical request before the time, and after it up to the body's hash; the names of its headers."""
+    own = {"x-amz-date": "\0", **({"x-amz-security-token": token} if token else {})}
+    headers = sorted({**dict(signed), **own}.items())
+    names = ";".join(name for name, _ in headers)
+    lines = "".join(f"{name}:{value}\n" for name, value in headers)
+    before, _, after = f"POST\n/\n\n{lines}\n{names}\n".partition("\0")
+    return before, after, names
 
 
 @lru_cache(maxsize=4)

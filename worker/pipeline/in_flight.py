@@ -109,8 +109,8 @@ class InFlight:
         ours = []
         with self._changed:
             for delivery in deliveries:
-                lease = self._lease_of(delivery)
-                if lease is None or lease.lost or lease.until < now:
+                lease = self._leases.get(delivery.message.message_id)
+                if lease is None or lease.delivery is not delivery or lease.lost or lease.until < now:
                     self._forget(delivery)
                     continue
                 delivery.message = lease.message
@@ -169,9 +169,11 @@ class InFlight:
         return lease if lease is not None and lease.delivery is delivery else None
 
     def _forget(self, delivery: Delivery) -> None:
-        if self._lease_of(delivery) is not None:
-            del self._leases[delivery.message.message_id]
-            self._bytes -= len(delivery.message.body)
+        message = delivery.message
+        lease = self._leases.get(message.message_id)
+        if lease is not None and lease.delivery is delivery:
+            del self._leases[message.message_id]
+            self._bytes -= len(message.body)
 
     def _has_room(self) -> bool:
         held = len(self._leases) + BATCH_ENTRIES * self._reserved_calls
