@@ -65,7 +65,8 @@ Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc_3339),
 
 class _Model(BaseModel):
     # Strict: a number where text belongs is an error, not its digits.
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    # Few values are there twice: a cache of them is only work (pydantic, "Configuration", cache_strings).
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", cache_strings="keys")
 
 
 class Profile(_Model):

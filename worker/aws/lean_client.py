@@ -301,7 +301,7 @@ def _parse(answer: Answer) -> dict[str, Any]:
     if answer.status_code >= 300:
         return _parse_error(answer)
     try:
-        parsed = _without_nulls(from_json(answer.content))
+        parsed = _without_nulls(from_json(answer.content, cache_strings="keys"))  # values are hardly ever twice
         for message in parsed.get("Messages", ()):
             for attribute in message.get("MessageAttributes", {}).values():
                 if "BinaryValue" in attribute:
