@@ -1,6 +1,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from time import time_ns
 from typing import Any
 from uuid import UUID
 
@@ -446,6 +447,14 @@ sign_ups = st.builds(
 @given(activities | sign_ups)
 def test_an_event_is_the_same_when_it_was_written_and_read(event: UserSignedUp | ActivityCreated) -> None:
     assert parse_event(event.model_dump_json()) == event
+
+
+def test_an_activity_has_an_id_in_order_of_the_time_at_which_it_is_made_whatever_the_events_time_is() -> None:
+    began = time_ns() // 1_000_000
+    event = ActivityCreated.new(author="ada", message="hello", source="/backend", time=datetime(2020, 1, 1, tzinfo=UTC))
+
+    assert event.id.version == 7
+    assert began <= event.id.int >> 80 <= time_ns() // 1_000_000
 
 
 def outcome_of(body: str) -> Event | InvalidEvent:
