@@ -1,7 +1,9 @@
-"""The command line: `python -m benchmarks run`, `python -m benchmarks check`."""
+"""The command line: `python -m benchmarks run`, `check`, `compare` and `growth`."""
 
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,6 +12,8 @@ from benchmarks import bytecode, comparison, limits, record, shares
 from benchmarks.contestants import CONTESTANTS, OVER_TLS, PEERS, WORKER, workers
 from benchmarks.database import Database
 from benchmarks.endurance import measure_idle, measure_long_run
+from benchmarks.generated import Keys
+from benchmarks.growth import MIN_ROWS, NoRoom, check_room, measure_case, to_json, to_text
 from benchmarks.latency import measure_latency
 from benchmarks.queue_server import QueueServer
 from benchmarks.report import Report
@@ -110,6 +114,50 @@ def compare(other: Path, rounds: int, messages: int, only: str) -> None:
     click.echo(comparison.compare(other.resolve(), rounds, messages, only=only))
 
 
+@cli.command
+@click.option(
+    "--rows",
+    multiple=True,
+    default=(1_000_000,),
+    show_default=True,
+    type=click.IntRange(min=MIN_ROWS),
+    help="Activities; may be given several times.",
+)
+@click.option(
+    "--keys", multiple=True, default=("v4", "v7"), show_default=True, type=click.Choice(["v4", "v7"]), help="UUIDs."
+)
+@click.option(
+    "--memory",
+    default=4.0,
+    show_default=True,
+    type=click.FloatRange(min=0.25),
+    help="GB that the server has, with what the kernel caches of its files.",
+)
+@click.option(
+    "--directory",
+    default=Path(tempfile.gettempdir()),
+    type=click.Path(exists=True, file_okay=False, writable=True, path_type=Path),
+    help="Where the data are meanwhile, on a disk.",
+)
+@click.option("--json", "as_json", is_flag=True, help="A line for each case, in place of tables.")
+def growth(rows: tuple[int, ...], keys: tuple[Keys, ...], memory: float, directory: Path, *, as_json: bool) -> None:
+    """Measure what a batch and each read cost when there are many activities, with random keys and with keys in order
+    of time.
+
+    An activity takes some 400 bytes of disk meanwhile, and a million of them some 10 seconds on an idle core.
+
+    \b
+    Examples:
+      python -m benchmarks growth
+      nice python -m benchmarks growth --rows 1000000 --rows 100000000 --directory /data
+    """
+    check_room(max(rows), directory)
+    for number in rows:
+        for kind in keys:
+            case = measure_case(number, kind, partial(click.echo, err=True), directory, memory=int(memory * (1 << 30)))
+            click.echo(to_json(case) if as_json else to_text(case))
+
+
 def _round(
     server: QueueServer, database: Database, messages: int, only: tuple[str, ...], *, everybody: bool
 ) -> Iterator[Result]:
@@ -186,6 +234,9 @@ def main() -> None:
         cli(prog_name="python -m benchmarks")
     except CheckFailed as error:
         sys.exit(f"benchmarks: {error}")
+    except NoRoom as error:
+        click.echo(f"benchmarks: {error}", err=True)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
