@@ -193,6 +193,6 @@ def broken(author: Person) -> str:
 
 
 def _short(row: tuple[Any, ...], ids: tuple[int, ...]) -> list[object]:
-    """A row for the table: ids by their first 8 characters, and last a time of today in UTC."""
-    cells = [cell[:8] if cell and position in ids else cell for position, cell in enumerate(row)]
+    """A row for the table: ids by their last 8 characters (the first may be a time), and a time of today in UTC."""
+    cells = [cell[-8:] if cell and position in ids else cell for position, cell in enumerate(row)]
     return [*cells[:-1], f"{cells[-1]:%H:%M:%S}"]
