@@ -12,7 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -178,7 +178,7 @@ def _forget(directory: Path) -> None:
     """Nothing of these files is in memory any more: what the kernel has of them would not count as the server's."""
     for path in directory.rglob("*"):
         if path.is_file():
-            with path.open("rb") as file:
+            with suppress(FileNotFoundError), path.open("rb") as file:  # the server may remove one meanwhile
                 os.fsync(file.fileno())  # only what is on the disk can be forgotten (posix_fadvise(2), Notes)
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
