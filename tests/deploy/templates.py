@@ -1,7 +1,9 @@
 """The CloudFormation templates as data, and copies of them without what a local server cannot create."""
 
+import copy
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ STACKS = Path(__file__).parents[2] / "deploy" / "stacks"
 
 
 # A safe loader that knows CloudFormation's short forms: `!Sub x` is `{"Fn::Sub": "x"}`.
-Loader: Any = type("Loader", (yaml.SafeLoader,), {})
+Loader: Any = type("Loader", (yaml.CSafeLoader,), {})
 
 
 def _short_form(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
@@ -30,6 +32,11 @@ Loader.add_multi_constructor("!", _short_form)
 
 def read(name: str) -> dict[str, Any]:
     """The template `deploy/stacks/<name>.yaml`, with long forms."""
+    return copy.deepcopy(_parsed(name))  # of which a test may do what it likes
+
+
+@cache
+def _parsed(name: str) -> dict[str, Any]:
     return dict(yaml.load((STACKS / f"{name}.yaml").read_text(), Loader))  # noqa: S506 (a safe loader)
 
 

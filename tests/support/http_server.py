@@ -25,7 +25,7 @@ class HttpServer(ABC):
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     @abstractmethod
     def answer(self, path: str) -> tuple[int, bytes]:
