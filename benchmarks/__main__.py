@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import bytecode, comparison, limits, record, shares
+from benchmarks import bytecode, comparison, control_group, limits, record
 from benchmarks.contestants import CONTESTANTS, OVER_TLS, PEERS, WORKER, workers
 from benchmarks.database import Database
 from benchmarks.endurance import measure_idle, measure_long_run
@@ -205,7 +205,7 @@ def _scale(server: QueueServer, database: Database) -> Iterator[tuple[str, list[
 
     yield from _in_turn({f"{ms} ms to SQS and back": of(latency=ms) for ms in (0, AS_FAR_AS_SQS, 20)})
     yield from _in_turn({f"{count} processes": with_processes(count) for count in (1, 2, 4)})
-    if shares.is_possible():
+    if control_group.is_possible("cpu"):
         yield from _in_turn(
             {f"{count} processes, each {SHARE:g} of a core": with_processes(count, SHARE) for count in (1, 2, 3)}
         )

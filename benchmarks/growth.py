@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from benchmarks import memory_limit
+from benchmarks import control_group
 from benchmarks.generated import REACH, Generated, Keys, Progress, generate, handle, posted_keys, user_ids
 from benchmarks.process_tree import cpu_seconds, members
 from db.connection import Connection
@@ -145,7 +145,7 @@ def measure_case(
         progress(f"{rows:,} {keys}, {time.monotonic() - began:.0f} s: {step}")
 
     with ExitStack() as stack:
-        limit = stack.enter_context(memory_limit.MemoryLimit(memory)) if memory_limit.is_possible() else None
+        limit = stack.enter_context(control_group.memory(memory)) if control_group.is_possible("memory") else None
         directory = Path(tempfile.mkdtemp(prefix="growth-", dir=folder))
         server = stack.enter_context(Postgres(directory))
         _restart_with(server, _FILLING)

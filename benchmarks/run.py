@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+from benchmarks import control_group
 from benchmarks.contestants import PEER_PYTHON, SCRIPTS, Contestant
 from benchmarks.database import Database
 from benchmarks.messages import sign_ups
 from benchmarks.process_tree import PeakMemory, cpu_seconds, members, wait_until_idle
 from benchmarks.queue_server import QueueServer, send
-from benchmarks.shares import Shares
 from benchmarks.tls_proxy import TlsProxy
 from tests.support.orphan_guard import OrphanGuard
 from tests.support.sqs import Queues, aws_environment
@@ -134,7 +134,8 @@ def measure(
         )
         wait_until_idle([running.pid])
         if share is not None:
-            stack.enter_context(Shares(members(running.pid)[-contestant.receivers :], share))
+            for pid in members(running.pid)[-contestant.receivers :]:
+                stack.enter_context(control_group.share(share)).add([pid])
         result = _emptied(contestant, server, database, queue_url, running, messages)
     if tls:
         result = replace(result, handshakes=tls.handshakes - handshakes)

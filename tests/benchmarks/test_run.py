@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import shares
+from benchmarks import control_group
 from benchmarks.contestants import BAR, WORKER, Contestant, workers
 from benchmarks.database import Database
 from benchmarks.queue_server import QueueServer
@@ -51,7 +51,7 @@ def test_handshakes_are_counted_and_few(server: QueueServer, database: Database)
     assert 0 < result.handshakes < MESSAGES * result.calls
 
 
-@pytest.mark.skipif(not shares.is_possible(), reason="control groups for CPU time cannot be written")
+@pytest.mark.skipif(not control_group.is_possible("cpu"), reason="control groups for CPU time cannot be written")
 def test_a_process_gets_no_more_than_its_share(server: QueueServer, database: Database) -> None:
     result = measure(replace(workers(2), environment=QUIET_WORKER.environment), server, database, 4000, share=0.1)
 
